@@ -1,0 +1,15 @@
+//! The words that everything is written in. Knows nothing of containers.
+
+pub mod digest;
+pub mod dirs;
+pub mod env;
+pub mod error;
+pub mod fs;
+pub mod id;
+pub mod lock;
+pub mod program;
+pub mod signal;
+pub mod temp;
+pub mod time;
+pub mod timing;
+pub mod units;

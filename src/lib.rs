@@ -1,0 +1,10 @@
+//! `boxlib`: containers for people who are not root.
+//!
+//! The modules below stand in order of dependence: a module names only modules above it. The list is the table of
+//! contents, the law (kept by `tests/it/layering.rs`) and the reading order at once. ARCHITECTURE.md tells the rest.
+
+// ── the ground ──────────────────────────────────────────────────────────────────────────────────────────────────
+/// The words that everything is written in: errors, ids, digests, folders, files, locks, units, time, signals.
+pub mod base;
+/// The kernel, one wrapper for one syscall; the only unsafe code.
+pub mod sys;

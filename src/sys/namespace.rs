@@ -1,0 +1,49 @@
+//! Namespaces: unshare(2), setns(2), and what ioctl_ns(2) tells of them.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// `NS_GET_OWNER_UID` of ioctl_ns(2), Linux 4.11.
+const NS_GET_OWNER_UID: libc::c_ulong = 0xb704;
+
+/// unshare(2) of the given `CLONE_NEW…` namespaces. The caller must be single-threaded for `CLONE_NEWUSER`.
+pub fn unshare(flags: i32) -> io::Result<()> {
+    // SAFETY: takes an integer; CLONE_FILES and CLONE_VM are not among what callers pass.
+    match unsafe { libc::unshare(flags) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// setns(2) by a namespace file or, with several flags, by a pidfd (Linux 5.8).
+pub fn setns(target: BorrowedFd<'_>, flags: i32) -> io::Result<()> {
+    // SAFETY: takes a descriptor that is open and an integer.
+    match unsafe { libc::setns(target.as_raw_fd(), flags) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Who made a user namespace: the owner's uid, as seen from ours.
+pub fn owner_uid(namespace: impl AsFd) -> io::Result<u32> {
+    let mut uid: libc::uid_t = 0;
+    // SAFETY: this request stores one uid_t, and `uid` outlives the call.
+    match unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_OWNER_UID as _, &raw mut uid) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(uid),
+    }
+}
+
+/// Become these ids, real, effective and saved: setresgid(2), then setresuid(2), of this process alone.
+///
+/// glibc's functions signal all threads; the system calls do not, and callers are single-threaded.
+pub fn set_ids(uid: u32, gid: u32) -> io::Result<()> {
+    // SAFETY: takes integers.
+    let result = unsafe {
+        match libc::syscall(libc::SYS_setresgid, gid, gid, gid) {
+            -1 => -1,
+            _ => libc::syscall(libc::SYS_setresuid, uid, uid, uid),
+        }
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,56 @@
+//! What `/proc` tells of a process, read so that a reused pid is never taken for the old process.
+
+use rustix::process::{Pid, PidfdFlags, Signal};
+use std::os::fd::OwnedFd;
+
+/// When a process started, in clock ticks since boot (proc_pid_stat(5), field 22). With the pid it names a process
+/// for the time of one boot.
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything, so fields are counted from the last one.
+    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+}
+
+/// A descriptor for a process that started at that time; `None` if it has ended. pidfd_open(2), Linux 5.3.
+pub fn open(pid: i32, started: u64) -> Option<OwnedFd> {
+    let pidfd = rustix::process::pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    // Checked after the open: the descriptor stays with the process that had this pid now.
+    (start_time(pid)? == started).then_some(pidfd)
+}
+
+/// Send a signal by descriptor: pidfd_send_signal(2), Linux 5.1.
+pub fn signal(pidfd: &OwnedFd, number: i32) -> std::io::Result<()> {
+    use std::os::fd::AsRawFd;
+    // SAFETY: takes a descriptor that is open, an integer, and a null siginfo, for which the kernel fills one in.
+    let result = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, std::ptr::null::<libc::siginfo_t>(), 0)
+    };
+    if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// This boot's id, which differs after each reboot.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+/// Kill a process by descriptor and wait until it is gone, at most `milliseconds`.
+pub fn kill_and_wait(pidfd: &OwnedFd, milliseconds: i64) -> bool {
+    let _ = signal(pidfd, Signal::KILL.as_raw());
+    wait_gone(pidfd, Some(milliseconds))
+}
+
+/// Wait until a process has ended; `None`: as long as it takes. Returns false when the time is over first.
+pub fn wait_gone(pidfd: &OwnedFd, milliseconds: Option<i64>) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let deadline = milliseconds.map(|ms| crate::base::timing::now() + ms.saturating_mul(1_000_000));
+    loop {
+        let left = deadline.map(|at| (at - crate::base::timing::now()).max(0));
+        let timeout = left.map(|ns| Timespec { tv_sec: ns / 1_000_000_000, tv_nsec: ns % 1_000_000_000 });
+        match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], timeout.as_ref()) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+}
