@@ -8,3 +8,7 @@
 pub mod base;
 /// The kernel, one wrapper for one syscall; the only unsafe code.
 pub mod sys;
+/// What the user and the host have configured: registries.conf, auth files.
+pub mod config;
+/// Other people's formats: image references, manifests, configs. No I/O.
+pub mod oci;

@@ -1,0 +1,12 @@
+//! What the user and the host have configured, merged once: registries.conf, auth files, certificates of registries.
+
+pub mod auth;
+pub mod certs;
+pub mod registries;
+
+use std::path::PathBuf;
+
+/// The user's `containers` folder, usually `~/.config/containers`.
+fn user_folder() -> Option<PathBuf> {
+    crate::base::env::xdg_config_home().or_else(dirs::config_dir).map(|dir| dir.join("containers"))
+}

@@ -1,0 +1,7 @@
+//! Other people's formats, on the oci-spec crate: image references, manifests, configs. No I/O.
+
+pub mod image;
+mod json;
+pub mod manifest;
+pub mod platform;
+pub mod reference;
