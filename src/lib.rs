@@ -12,3 +12,6 @@ pub mod sys;
 pub mod config;
 /// Other people's formats: image references, manifests, configs. No I/O.
 pub mod oci;
+// ── what a container is made of ─────────────────────────────────────────────────────────────────────────────────
+/// Becoming root among one's own: subordinate ids, id maps, the namespace holder.
+pub mod rootless;
