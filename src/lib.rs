@@ -15,3 +15,5 @@ pub mod oci;
 // ── what a container is made of ─────────────────────────────────────────────────────────────────────────────────
 /// Becoming root among one's own: subordinate ids, id maps, the namespace holder.
 pub mod rootless;
+/// Content on disk: the OCI layout of blobs, layers unpacked, overlay plans, garbage.
+pub mod store;

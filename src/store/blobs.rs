@@ -1,0 +1,222 @@
+//! Blobs: raw bytes that go by their digest. Verified before they get their name, and synced.
+//!
+//! Not written through `ocidir`: it does not sync, and it links temporary files through a descriptor of
+//! `/proc/self/fd` that it keeps for the life of the process, which is another process's after a fork.
+
+use super::Store;
+use crate::base::digest::{Algorithm, Digest, Hasher};
+use crate::base::error::{Fault, Kind, fault};
+use crate::base::fs::read_limited;
+use crate::base::temp::TempDir;
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+
+impl Store {
+    /// Whether the blob is there, with that size if one is given.
+    pub fn has_blob(&self, digest: &Digest, size: Option<u64>) -> bool {
+        std::fs::symlink_metadata(self.blob_path(digest))
+            .is_ok_and(|meta| meta.is_file() && size.is_none_or(|size| meta.len() == size))
+    }
+
+    /// The bytes of a document (manifest, config) of at most `limit` bytes, verified against its digest.
+    pub fn read_blob(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
+        let path = self.blob_path(digest);
+        let bytes = read_limited(&path, limit).map_err(|error| missing(digest, error))?;
+        if hash(digest.algorithm(), &bytes) == *digest {
+            return Ok(bytes);
+        }
+        Err(fault(Kind::BadData, format!("blob `{digest}` is damaged: its content has another digest")))
+    }
+
+    /// Open a blob for reading.
+    pub fn open_blob(&self, digest: &Digest) -> Result<File> {
+        let flags = rustix::fs::OFlags::CLOEXEC | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        rustix::fs::open(self.blob_path(digest), flags, rustix::fs::Mode::empty())
+            .map(File::from)
+            .map_err(|error| missing(digest, std::io::Error::from(error)))
+    }
+
+    /// Keep a document. It is synced when this returns. The caller holds a lease.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest> {
+        let digest = Digest::of(bytes);
+        if self.has_blob(&digest, Some(bytes.len() as u64)) && self.read_blob(&digest, bytes.len() as u64).is_ok() {
+            return Ok(digest);
+        }
+        let mut writer = self.blob_writer()?;
+        writer.write_all(bytes).with_context(|| format!("cannot keep blob `{digest}`"))?;
+        writer.finish(&digest, Some(bytes.len() as u64))?;
+        Ok(digest)
+    }
+
+    /// Begin a blob whose digest is known when it ends. The caller holds a lease.
+    pub fn blob_writer(&self) -> Result<BlobWriter> {
+        let folder = TempDir::new(&self.dirs)?;
+        let path = folder.path().join("blob");
+        let file = File::create_new(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        Ok(BlobWriter {
+            store: self.clone(),
+            folder,
+            path,
+            file,
+            size: 0,
+            sha256: Some(Hasher::new(Algorithm::Sha256)),
+            sha512: None,
+        })
+    }
+}
+
+/// A blob in the making. Dropped without [`BlobWriter::finish`], it leaves nothing.
+///
+/// Written without a buffer of its own: write in large pieces.
+pub struct BlobWriter {
+    store: Store,
+    folder: TempDir,
+    path: PathBuf,
+    file: File,
+    size: u64,
+    sha256: Option<Hasher>,
+    sha512: Option<Hasher>,
+}
+
+impl BlobWriter {
+    /// Expect a digest of this algorithm; to be called before the first write if it is not SHA-256.
+    pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
+        if algorithm == Algorithm::Sha512 {
+            self.sha256 = None;
+            self.sha512 = Some(Hasher::new(algorithm));
+        }
+        self
+    }
+
+    /// How many bytes were written.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The digest of what was written, without an expectation; publishes under that.
+    pub fn finish_as_found(mut self) -> Result<Digest> {
+        let found = self.hasher()?.finish();
+        self.publish(&found)?;
+        Ok(found)
+    }
+
+    /// Verify digest and size, sync, and give the blob its name.
+    pub fn finish(mut self, expect: &Digest, size: Option<u64>) -> Result<()> {
+        if let Some(size) = size.filter(|size| *size != self.size) {
+            return Err(fault(
+                Kind::BadData,
+                format!("blob `{expect}` has {} bytes where {size} were announced", self.size),
+            ));
+        }
+        let found = self.hasher()?.finish();
+        if found != *expect {
+            return Err(fault(Kind::BadData, format!("blob `{expect}` came with other content, `{found}`")));
+        }
+        self.publish(expect)
+    }
+
+    fn hasher(&mut self) -> Result<Hasher> {
+        self.sha256.take().or_else(|| self.sha512.take()).context("the blob has no digest")
+    }
+
+    fn publish(self, digest: &Digest) -> Result<()> {
+        let deed = || format!("cannot keep blob `{digest}`");
+        self.file.sync_data().with_context(deed)?;
+        let target = self.store.blob_path(digest);
+        if let Err(error) = std::fs::rename(&self.path, &target) {
+            let parent =
+                target.parent().filter(|_| error.kind() == ErrorKind::NotFound).context(error).with_context(deed)?;
+            std::fs::create_dir_all(parent).with_context(deed)?;
+            std::fs::rename(&self.path, &target).with_context(deed)?;
+        }
+        drop(self.folder);
+        Ok(())
+    }
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        let done = bytes.get(..written).unwrap_or(bytes);
+        if let Some(hasher) = self.sha256.as_mut().or(self.sha512.as_mut()) {
+            hasher.update(done);
+        }
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for BlobWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlobWriter").field("path", &self.path).field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+fn hash(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+/// The error for a blob that cannot be opened: its own kind where it is not there.
+fn missing(digest: &Digest, error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = error.into();
+    let absent = error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound)
+        || error.chain().any(|cause| {
+            cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.kind() == ErrorKind::NotFound)
+        });
+    let kind = if absent { Kind::NotFound } else { crate::base::error::kind(&error) };
+    Fault::new(kind, format!("cannot read blob `{digest}`")).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::Scratch;
+
+    #[test]
+    fn documents_are_verified_when_read() {
+        let scratch = Scratch::new();
+        let store = &scratch.store;
+        let digest = store.put_blob(b"{}").unwrap();
+        assert_eq!(store.put_blob(b"{}").unwrap(), digest);
+        assert_eq!(store.read_blob(&digest, 2).unwrap(), b"{}");
+        assert!(store.read_blob(&digest, 1).is_err());
+        std::fs::write(store.blob_path(&digest), b"[]").unwrap();
+        assert_eq!(crate::base::error::kind(&store.read_blob(&digest, 2).unwrap_err()), Kind::BadData);
+        assert_eq!(crate::base::error::kind(&store.read_blob(&Digest::of(b"x"), 2).unwrap_err()), Kind::NotFound);
+        // A damaged one is put again.
+        store.put_blob(b"{}").unwrap();
+        assert_eq!(store.read_blob(&digest, 2).unwrap(), b"{}");
+    }
+
+    #[test]
+    fn a_writer_publishes_only_what_was_announced() {
+        let scratch = Scratch::new();
+        let store = &scratch.store;
+        let right = Digest::of(b"hello");
+        let write = |bytes: &[u8]| {
+            let mut writer = store.blob_writer().unwrap();
+            writer.write_all(bytes).unwrap();
+            writer
+        };
+        assert!(write(b"hullo").finish(&right, Some(5)).is_err());
+        assert!(write(b"hello").finish(&right, Some(6)).is_err());
+        drop(write(b"hello"));
+        assert!(!store.has_blob(&right, None));
+        write(b"hello").finish(&right, Some(5)).unwrap();
+        assert!(store.has_blob(&right, Some(5)) && !store.has_blob(&right, Some(4)));
+        assert_eq!(std::fs::read_dir(scratch.dirs.tmp()).unwrap().count(), 0);
+        let long = hash(Algorithm::Sha512, b"hello");
+        let mut writer = store.blob_writer().unwrap().with_algorithm(Algorithm::Sha512);
+        writer.write_all(b"hello").unwrap();
+        writer.finish(&long, None).unwrap();
+        assert_eq!(store.read_blob(&long, 10).unwrap(), b"hello");
+    }
+}
