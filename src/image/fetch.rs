@@ -1,0 +1,251 @@
+//! Layers from somewhere into the store: several side by side, each a pipeline.
+//!
+//! ```text
+//! network task ─pieces→ worker's reader thread: keep the blob, inflate ─pieces→ worker: hash, unpack
+//! ```
+//! The queues are short, so that a slow disk slows the network down rather than filling memory. Two processes that
+//! fetch the same layer do it once: each layer has a lock, and is looked for again once it is held.
+
+use super::inflate::{Inflater, PIECE, Sink};
+use super::{ImageLayer, LayerState, Progress};
+use crate::store::{BlobWriter, Store};
+use anyhow::{Context, Result, anyhow};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+/// Unpacked pieces on their way between two threads.
+const QUEUE: usize = 4;
+/// Layers fetched side by side, at most.
+const MOST_WORKERS: usize = 6;
+
+/// Packed bytes, a piece at a time; `None` at the end.
+pub trait Pieces {
+    /// The next piece.
+    fn next(&mut self) -> Result<Option<Vec<u8>>>;
+}
+
+/// Where blobs come from. Asked by several threads.
+pub trait Blobs: Sync {
+    /// Begin to read the blob of a layer.
+    fn open(&self, layer: &ImageLayer) -> Result<Box<dyn Pieces + Send>>;
+}
+
+/// Pieces of a file.
+pub struct FilePieces(pub File);
+
+impl Pieces for FilePieces {
+    fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let mut piece = Vec::with_capacity(PIECE);
+        (&self.0).take(PIECE as u64).read_to_end(&mut piece)?;
+        Ok(Some(piece).filter(|piece| !piece.is_empty()))
+    }
+}
+
+/// Bring all layers into the store, blobs and trees. The caller holds a lease.
+pub fn layers(store: &Store, layers: &[ImageLayer], blobs: &dyn Blobs, progress: &dyn Progress) -> Result<()> {
+    let mut seen = HashSet::new();
+    let mut queue: Vec<&ImageLayer> =
+        layers.iter().filter(|layer| seen.insert((&layer.diff_id, &layer.digest))).collect();
+    let mut told = HashSet::new();
+    for layer in &queue {
+        if told.insert(&layer.digest) {
+            progress.layer(&layer.digest, Some(layer.size));
+            progress.state(&layer.digest, LayerState::Waiting);
+        }
+    }
+    // The largest first, so that none is left over at the end with the other workers idle.
+    queue.sort_by_key(|layer| std::cmp::Reverse(layer.size));
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let workers = (cores + 2).min(MOST_WORKERS).min(queue.len());
+    let next = AtomicUsize::new(0);
+    let failure: Mutex<Option<anyhow::Error>> = Mutex::new(None);
+    let work = || {
+        while let Some(layer) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = one(store, layer, blobs, progress) {
+                // The first failure is told; nobody begins anything after it.
+                next.store(queue.len(), Ordering::Relaxed);
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+    };
+    std::thread::scope(|scope| -> Result<()> {
+        for _ in 1..workers {
+            std::thread::Builder::new().spawn_scoped(scope, work).context("cannot start a thread")?;
+        }
+        work();
+        Ok(())
+    })?;
+    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// Bring one layer into the store.
+fn one(store: &Store, layer: &ImageLayer, blobs: &dyn Blobs, progress: &dyn Progress) -> Result<()> {
+    let _lock = store.lock_layer(&layer.diff_id)?;
+    let (have_blob, have_layer) = (store.has_blob(&layer.digest, Some(layer.size)), store.has_layer(&layer.diff_id));
+    if have_blob && have_layer {
+        progress.state(&layer.digest, LayerState::AlreadyExists);
+        return Ok(());
+    }
+    let pieces: Box<dyn Pieces + Send> = if have_blob {
+        progress.state(&layer.digest, LayerState::Unpacking);
+        Box::new(FilePieces(store.open_blob(&layer.digest)?))
+    } else {
+        progress.state(&layer.digest, LayerState::Downloading);
+        blobs.open(layer)?
+    };
+    let writer = if have_blob { None } else { Some(store.blob_writer()?.with_algorithm(layer.digest.algorithm())) };
+    let reader = Reader { layer, pieces, writer, progress };
+    if have_layer {
+        reader.run(None)?;
+    } else {
+        unpack(store, layer, reader)?;
+    }
+    progress.state(&layer.digest, LayerState::Done);
+    Ok(())
+}
+
+/// Read in a thread of its own, unpack in this one.
+fn unpack(store: &Store, layer: &ImageLayer, reader: Reader<'_>) -> Result<()> {
+    let (to, from) = sync_channel(QUEUE);
+    let (give_back, empty) = channel();
+    let mut tar = Tar { from, give_back, current: Vec::new(), filled: 0, taken: 0 };
+    std::thread::scope(|scope| {
+        let outlet = Outlet { to, empty };
+        let thread = std::thread::Builder::new().spawn_scoped(scope, move || reader.run(Some(outlet)));
+        let thread = thread.context("cannot start a thread")?;
+        let unpacked = store.unpack_layer(&layer.diff_id, &mut tar);
+        drop(tar);
+        let read = thread.join().map_err(|_| anyhow!("the reader of a layer failed"))?;
+        // What arrived decides first: damage found while unpacking may only follow from it.
+        read?;
+        let stats = unpacked.with_context(|| format!("cannot unpack layer {}", layer.digest))?;
+        store.note_layer_size(&layer.diff_id, stats.bytes);
+        Ok(())
+    })
+}
+
+/// The first half of a pipeline.
+struct Reader<'a> {
+    layer: &'a ImageLayer,
+    pieces: Box<dyn Pieces + Send>,
+    writer: Option<BlobWriter>,
+    progress: &'a dyn Progress,
+}
+
+impl Reader<'_> {
+    /// Read to the end: keep, and inflate into the outlet if there is one.
+    ///
+    /// When unpacking has failed, reading goes on: whether the blob is what its digest says is the better answer.
+    fn run(mut self, outlet: Option<Outlet>) -> Result<()> {
+        let mut outlet = outlet.map(|outlet| (Inflater::new(vec![0; PIECE]), outlet));
+        let mut damage = None;
+        while let Some(piece) = self.pieces.next()? {
+            self.progress.advance(&self.layer.digest, piece.len() as u64);
+            if let Some(writer) = &mut self.writer {
+                writer.write_all(&piece).with_context(|| format!("cannot keep blob {}", self.layer.digest))?;
+            }
+            if let Some((inflater, sink)) = &mut outlet
+                && let Err(error) = inflater.push(&piece, sink)
+            {
+                sink.tell(&error);
+                damage = Some(error);
+                outlet = None;
+                if self.writer.is_none() {
+                    break;
+                }
+            }
+        }
+        if let Some((inflater, mut sink)) = outlet
+            && let Err(error) = inflater.finish(&mut sink)
+        {
+            sink.tell(&error);
+            damage = Some(error);
+        }
+        self.progress.state(&self.layer.digest, LayerState::Unpacking);
+        if let Some(writer) = self.writer {
+            writer.finish(&self.layer.digest, Some(self.layer.size))?;
+        }
+        match damage {
+            // The unpacking half has stopped and says why.
+            Some(error) if error.is::<Closed>() => Ok(()),
+            Some(error) => Err(error.context(format!("cannot unpack layer {}", self.layer.digest))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Nobody takes unpacked pieces any more.
+#[derive(Debug)]
+struct Closed;
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the unpacking has ended")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// The sending end of the queue between the halves; buffers come back to be filled again.
+struct Outlet {
+    to: SyncSender<Result<(Vec<u8>, usize), String>>,
+    empty: Receiver<Vec<u8>>,
+}
+
+impl Outlet {
+    /// Tell the other half that the stream is damaged, so that it does not take this for its end.
+    fn tell(&self, error: &anyhow::Error) {
+        let _ = self.to.send(Err(error.to_string()));
+    }
+}
+
+impl Sink for Outlet {
+    fn put(&mut self, buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>> {
+        self.to.send(Ok((buffer, filled))).map_err(|_| Closed)?;
+        Ok(self.empty.try_recv().unwrap_or_else(|_| vec![0; PIECE]))
+    }
+}
+
+/// The receiving end, as the unpacker reads it.
+struct Tar {
+    from: Receiver<Result<(Vec<u8>, usize), String>>,
+    give_back: std::sync::mpsc::Sender<Vec<u8>>,
+    current: Vec<u8>,
+    filled: usize,
+    taken: usize,
+}
+
+impl Read for Tar {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        while self.taken == self.filled {
+            let Ok(next) = self.from.recv() else { return Ok(0) };
+            let (buffer, filled) = next.map_err(std::io::Error::other)?;
+            let old = std::mem::replace(&mut self.current, buffer);
+            if !old.is_empty() {
+                let _ = self.give_back.send(old);
+            }
+            (self.filled, self.taken) = (filled, 0);
+        }
+        let rest = self.current.get(self.taken..self.filled).unwrap_or_default();
+        let count = rest.len().min(out.len());
+        if let (Some(to), Some(from)) = (out.get_mut(..count), rest.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.taken += count;
+        Ok(count)
+    }
+}
+
+/// Keep a document under the digest it was fetched by, whatever the algorithm.
+pub fn keep_document(store: &Store, bytes: &[u8], digest: &crate::base::digest::Digest) -> Result<()> {
+    if store.has_blob(digest, Some(bytes.len() as u64)) && store.read_blob(digest, bytes.len() as u64).is_ok() {
+        return Ok(());
+    }
+    let mut writer = store.blob_writer()?.with_algorithm(digest.algorithm());
+    writer.write_all(bytes)?;
+    writer.finish(digest, Some(bytes.len() as u64))
+}

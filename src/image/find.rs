@@ -1,0 +1,167 @@
+//! Finding stored images. On the path of `run`: the index, one manifest, one config, and nothing else.
+
+use super::{Image, ImageLayer, name};
+use crate::base::digest::Digest;
+use crate::base::error::{Fault, Kind, fault};
+use crate::config::registries::Registries;
+use crate::oci::image::{DOCUMENT_LIMIT, ImageConfig, Manifest};
+use crate::oci::reference::Reference;
+use crate::store::{Entry, Store};
+use anyhow::{Context, Result};
+
+/// Find an image by name (short ones: `localhost/`, docker.io, then registries.conf), name and digest, or the beginning
+/// of its id. A name wins over an id.
+///
+/// Errors: damaged content; an id that several images begin with.
+pub fn find(store: &Store, text: &str) -> Result<Option<Image>> {
+    let entries = store.entries()?;
+    match find_entry(store, &entries, text)? {
+        Some((entry, _)) => open(store, entry).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// All images, in the order they were stored. Manifests of one image are one; a damaged image is left out.
+pub fn list(store: &Store) -> Result<Vec<Image>> {
+    let mut images: Vec<Image> = Vec::new();
+    for entry in store.entries()? {
+        let Ok(image) = open(store, &entry) else { continue };
+        match images.iter_mut().find(|other| other.id == image.id) {
+            Some(other) => other.names.extend(image.names),
+            None => images.push(image),
+        }
+    }
+    Ok(images)
+}
+
+/// How an image was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum By {
+    /// By this stored name.
+    Name(String),
+    /// By id or digest.
+    Id,
+}
+
+/// Find the entry that a text means.
+pub(super) fn find_entry<'a>(store: &Store, entries: &'a [Entry], text: &str) -> Result<Option<(&'a Entry, By)>> {
+    let found = name::candidates(text).iter().find_map(|reference| by_reference(entries, reference));
+    if found.is_some() {
+        return Ok(found);
+    }
+    if let Some(entry) = by_id(store, entries, text)? {
+        return Ok(Some((entry, By::Id)));
+    }
+    // Only now, as it is rare: a short name that configuration puts elsewhere.
+    if !entries.is_empty() && Reference::is_short(text) {
+        return Ok(configured(text)?.iter().find_map(|reference| by_reference(entries, reference)));
+    }
+    Ok(None)
+}
+
+/// Where registries.conf says that a short name may be.
+pub(super) fn configured(text: &str) -> Result<Vec<Reference>> {
+    let parsed = Reference::parse(text)?;
+    let short = name::repository(text);
+    let mut found = Vec::new();
+    for repository in Registries::load()?.resolve_short(short) {
+        let mut reference = Reference::parse(&repository)
+            .with_context(|| format!("registries.conf leads `{short}` to `{repository}`"))?;
+        reference.tag = parsed.tag.clone().or(reference.tag);
+        reference.digest = parsed.digest.clone().or(reference.digest);
+        found.push(reference);
+    }
+    Ok(found)
+}
+
+/// The error for an image that is not stored.
+pub(super) fn missing(text: &str) -> anyhow::Error {
+    let shown = text.escape_debug();
+    Fault::new(Kind::NotFound, format!("there is no image `{shown}`")).hint(format!("box pull {shown}")).into()
+}
+
+fn by_reference<'a>(entries: &'a [Entry], reference: &Reference) -> Option<(&'a Entry, By)> {
+    let name = reference.stored_name();
+    if let Some(entry) = entries.iter().find(|entry| entry.names.contains(&name)) {
+        return Some((entry, By::Name(name)));
+    }
+    // By digest it need not have been pulled by digest.
+    let digest = reference.digest.as_ref()?;
+    let repository = reference.repository();
+    let entry = entries.iter().find(|entry| {
+        (entry.manifest.digest == *digest || entry.list.as_ref() == Some(digest))
+            && entry.names.iter().any(|name| name::repository(name) == repository)
+    })?;
+    Some((entry, By::Id))
+}
+
+fn by_id<'a>(store: &Store, entries: &'a [Entry], text: &str) -> Result<Option<&'a Entry>> {
+    let Some(prefix) = name::id_prefix(text) else { return Ok(None) };
+    let mut found: Option<(&Entry, Digest)> = None;
+    for entry in entries {
+        // A damaged manifest has no id; it must not keep others from being found.
+        let Ok(manifest) = manifest(store, entry) else { continue };
+        let id = manifest.config.digest;
+        if !id.digits().starts_with(prefix) && !entry.manifest.digest.digits().starts_with(prefix) {
+            continue;
+        }
+        match &found {
+            Some((_, other)) if *other != id => {
+                let (one, two) =
+                    (other.digits().get(..12).unwrap_or_default(), id.digits().get(..12).unwrap_or_default());
+                let text = format!("several images begin with `{prefix}`, such as {one} and {two}");
+                return Err(Fault::new(Kind::Usage, text).hint("type more digits").into());
+            }
+            Some(_) => {}
+            None => found = Some((entry, id)),
+        }
+    }
+    Ok(found.map(|(entry, _)| entry))
+}
+
+/// The parsed manifest of an entry.
+pub(super) fn manifest(store: &Store, entry: &Entry) -> Result<Manifest> {
+    let bytes = store.read_blob(&entry.manifest.digest, DOCUMENT_LIMIT)?;
+    Manifest::parse(&bytes, None).with_context(|| format!("manifest {} is damaged", entry.manifest.digest))
+}
+
+/// Read an entry's manifest and config.
+pub(super) fn open(store: &Store, entry: &Entry) -> Result<Image> {
+    let manifest = manifest(store, entry)?;
+    let bytes = store.read_blob(&manifest.config.digest, DOCUMENT_LIMIT)?;
+    let config = ImageConfig::parse(&bytes).with_context(|| format!("config {} is damaged", manifest.config.digest))?;
+    let layers = layers(&manifest, &config)?;
+    Ok(Image {
+        id: manifest.config.digest,
+        manifest: entry.manifest.clone(),
+        names: entry.names.clone(),
+        list: entry.list.clone(),
+        config,
+        layers,
+        annotations: manifest.annotations,
+    })
+}
+
+/// Match the manifest's blobs with the config's diff ids.
+pub(super) fn layers(manifest: &Manifest, config: &ImageConfig) -> Result<Vec<ImageLayer>> {
+    let (blobs, ids) = (manifest.layers.len(), config.diff_ids.len());
+    if blobs != ids {
+        return Err(fault(Kind::BadData, format!("its manifest has {blobs} layers and its config {ids}")));
+    }
+    let pairs = manifest.layers.iter().zip(&config.diff_ids);
+    pairs
+        .map(|(blob, diff_id)| {
+            if blob.packing().is_none() {
+                let text =
+                    format!("a layer has the type `{}`, which box cannot unpack", blob.media_type.escape_debug());
+                return Err(fault(Kind::BadData, text));
+            }
+            Ok(ImageLayer {
+                diff_id: diff_id.clone(),
+                digest: blob.digest.clone(),
+                size: blob.size,
+                media_type: blob.media_type.clone(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,236 @@
+//! Unpacking gzip and zstd streams piece by piece, as they come.
+//!
+//! How a stream is packed is told by its first bytes: registries hold layers whose media type is wrong, and a wrong
+//! guess cannot do harm, as the result is checked against the diff id.
+
+use crate::base::error::{Kind, fault};
+use anyhow::Result;
+use zlib_rs::{Inflate, InflateFlush, Status};
+use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
+
+/// Unpacked bytes are handed on in pieces of at most this size.
+pub const PIECE: usize = 256 << 10;
+
+/// A gzip header with a 32 KiB window, and nothing else.
+const GZIP_WINDOW: u8 = 16 + 15;
+
+/// Takes packed pieces, gives unpacked ones.
+pub struct Inflater {
+    state: State,
+    out: Vec<u8>,
+    filled: usize,
+}
+
+enum State {
+    /// No byte seen yet.
+    Start(Vec<u8>),
+    Plain,
+    /// In a gzip member.
+    Gzip(Box<Inflate>),
+    /// Behind a gzip member: another one or padding may follow.
+    Between,
+    /// Only zeros may follow.
+    Padding,
+    /// In zstd frames; true at the end of one.
+    Zstd(Decoder<'static>, bool),
+}
+
+/// Where unpacked pieces go: takes a full buffer, gives one to fill of [`PIECE`] bytes. An error ends the unpacking.
+pub trait Sink {
+    /// Take `filled` bytes of `buffer`.
+    fn put(&mut self, buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>>;
+}
+
+impl Inflater {
+    /// Begin a stream; `buffer` has [`PIECE`] bytes.
+    pub fn new(buffer: Vec<u8>) -> Self {
+        Self { state: State::Start(Vec::new()), out: buffer, filled: 0 }
+    }
+
+    /// Unpack a piece.
+    pub fn push(&mut self, piece: &[u8], sink: &mut dyn Sink) -> Result<()> {
+        if let State::Start(seen) = &mut self.state {
+            seen.extend_from_slice(piece);
+            if seen.len() < 4 {
+                return Ok(());
+            }
+            let seen = std::mem::take(seen);
+            self.state = begin(&seen)?;
+            return self.run(&seen, sink);
+        }
+        self.run(piece, sink)
+    }
+
+    /// The stream has ended: hand on what is left. Errors: it ended too early.
+    pub fn finish(mut self, sink: &mut dyn Sink) -> Result<()> {
+        if let State::Start(seen) = &mut self.state {
+            let seen = std::mem::take(seen);
+            self.state = State::Plain;
+            self.run(&seen, sink)?;
+        }
+        match self.state {
+            State::Gzip(_) | State::Zstd(_, false) => {
+                return Err(fault(Kind::BadData, "the compressed data ends too early"));
+            }
+            _ => {}
+        }
+        if self.filled > 0 {
+            sink.put(std::mem::take(&mut self.out), self.filled)?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, mut input: &[u8], sink: &mut dyn Sink) -> Result<()> {
+        loop {
+            if self.filled == self.out.len() {
+                self.out = sink.put(std::mem::take(&mut self.out), self.filled)?;
+                self.filled = 0;
+            }
+            let room = self.out.get_mut(self.filled..).unwrap_or_default();
+            let (taken, made, again) = match &mut self.state {
+                State::Start(_) | State::Plain => {
+                    let count = input.len().min(room.len());
+                    if let (Some(to), Some(from)) = (room.get_mut(..count), input.get(..count)) {
+                        to.copy_from_slice(from);
+                    }
+                    (count, count, count < input.len())
+                }
+                State::Gzip(inflate) => {
+                    let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
+                    let status = inflate.decompress(input, room, InflateFlush::NoFlush).map_err(|error| {
+                        fault(Kind::BadData, format!("the gzip data is damaged: {}", error.as_str()))
+                    })?;
+                    let taken = (inflate.total_in() - before_in) as usize;
+                    let made = (inflate.total_out() - before_out) as usize;
+                    let ended = status == Status::StreamEnd;
+                    let again = if ended { taken < input.len() } else { made == room.len() || taken < input.len() };
+                    if ended {
+                        self.state = State::Between;
+                    } else if taken == 0 && made == 0 && !input.is_empty() {
+                        return Err(fault(Kind::BadData, "the gzip data is damaged"));
+                    }
+                    (taken, made, again)
+                }
+                State::Between => {
+                    match input.first() {
+                        None => {}
+                        Some(0x1f) => self.state = State::Gzip(Box::new(Inflate::new(true, GZIP_WINDOW))),
+                        Some(_) => self.state = State::Padding,
+                    }
+                    (0, 0, !input.is_empty())
+                }
+                State::Padding => {
+                    if input.iter().any(|byte| *byte != 0) {
+                        return Err(fault(Kind::BadData, "there is something else behind the gzip data"));
+                    }
+                    (input.len(), 0, false)
+                }
+                State::Zstd(decoder, at_end) => {
+                    let mut from = InBuffer::around(input);
+                    let mut to = OutBuffer::around(room);
+                    let space = to.capacity();
+                    let left = decoder
+                        .run(&mut from, &mut to)
+                        .map_err(|error| fault(Kind::BadData, format!("the zstd data is damaged: {error}")))?;
+                    if from.pos() > 0 || to.pos() > 0 {
+                        *at_end = left == 0;
+                    }
+                    (from.pos(), to.pos(), to.pos() == space || from.pos() < input.len())
+                }
+            };
+            self.filled += made;
+            input = input.get(taken..).unwrap_or_default();
+            if !again {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Tell the packing by the first four bytes.
+fn begin(seen: &[u8]) -> Result<State> {
+    Ok(match seen {
+        [0x1f, 0x8b, ..] => State::Gzip(Box::new(Inflate::new(true, GZIP_WINDOW))),
+        // A frame, or a skippable frame in front of it.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => State::Zstd(Decoder::new()?, false),
+        [0x42, 0x5a, 0x68, ..] | [0xfd, 0x37, 0x7a, 0x58, ..] => {
+            return Err(fault(Kind::BadData, "it is compressed with bzip2 or xz, which box does not read"));
+        }
+        _ => State::Plain,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    struct Gather(Vec<u8>);
+
+    impl Sink for Gather {
+        fn put(&mut self, buffer: Vec<u8>, filled: usize) -> Result<Vec<u8>> {
+            self.0.extend_from_slice(&buffer[..filled]);
+            Ok(buffer)
+        }
+    }
+
+    fn inflate(packed: &[u8], piece: usize, buffer: usize) -> Result<Vec<u8>> {
+        let mut gather = Gather(Vec::new());
+        let mut inflater = Inflater::new(vec![0; buffer]);
+        for piece in packed.chunks(piece) {
+            inflater.push(piece, &mut gather)?;
+        }
+        inflater.finish(&mut gather)?;
+        Ok(gather.0)
+    }
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn streams_in_all_pieces() {
+        let plain: Vec<u8> = (0..100_000u32).flat_map(|i| (i % 977).to_le_bytes()).collect();
+        let (gz, zst) = (gzip(&plain), zstd::bulk::compress(&plain, 3).unwrap());
+        let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9], zst.as_slice()].concat();
+        let twice = [plain.as_slice(), &plain].concat();
+        for (packed, expected) in [
+            (plain.clone(), &plain),
+            (gz.clone(), &plain),
+            ([gz.as_slice(), &gz].concat(), &twice),
+            ([gz.as_slice(), &[0; 700]].concat(), &plain),
+            (zst.clone(), &plain),
+            ([zst.as_slice(), &zst].concat(), &twice),
+            (skippable, &plain),
+            (vec![], &vec![]),
+            (vec![1, 2], &vec![1, 2]),
+            (gzip(b""), &vec![]),
+        ] {
+            for (piece, buffer) in [(1, 7), (100, 4096), (1 << 20, PIECE), (3, 1 << 20)] {
+                assert!(inflate(&packed, piece, buffer).unwrap() == *expected, "{piece} {buffer}");
+            }
+        }
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let plain = vec![7; 10_000];
+        let (gz, zst) = (gzip(&plain), zstd::bulk::compress(&plain, 3).unwrap());
+        let mut flipped = gz.clone();
+        let middle = flipped.len() - 6;
+        flipped[middle] ^= 1;
+        for packed in [
+            &gz[..gz.len() - 1],
+            &gz[..20],
+            &zst[..zst.len() - 1],
+            &flipped,
+            &[gz.as_slice(), b"garbage"].concat(),
+            b"BZh91AY",
+            b"\xfd7zXZ\0",
+        ] {
+            assert!(inflate(packed, 64, 4096).is_err());
+        }
+    }
+}

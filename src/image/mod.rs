@@ -1,0 +1,127 @@
+//! Names for what is stored: pull, list, tag, load, remove, inspect.
+//!
+//! An image is a manifest in the store's index with its config and unpacked layers. Content is published from the
+//! bottom up: blobs and layers, then a sync, then the name.
+
+mod archive;
+mod fetch;
+mod find;
+mod inflate;
+mod inspect;
+mod load;
+mod name;
+mod pull;
+mod remove;
+mod tag;
+#[cfg(test)]
+mod tests;
+
+pub use find::{find, list};
+pub use inspect::inspect;
+pub use load::{Loaded, load};
+pub use pull::{PullOptions, pull, remote_digest};
+pub use remove::{RemoveOptions, Removed, remove};
+pub use tag::tag;
+
+use crate::base::digest::Digest;
+use crate::oci::image::ImageConfig;
+use crate::store::{ManifestRef, Store};
+
+/// An image that is stored.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Its id: the digest of its config.
+    pub id: Digest,
+    /// Its manifest.
+    pub manifest: ManifestRef,
+    /// Its names, fully qualified: `docker.io/library/alpine:latest`, or with a digest after `@`.
+    pub names: Vec<String>,
+    /// The index (manifest list) it was chosen from.
+    pub list: Option<Digest>,
+    /// Its config.
+    pub config: ImageConfig,
+    /// Its layers, lowest first.
+    pub layers: Vec<ImageLayer>,
+    /// The annotations of its manifest. Tainted: never configuration.
+    pub annotations: std::collections::BTreeMap<String, String>,
+}
+
+/// A layer of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageLayer {
+    /// The digest of the tar archive, by which it is unpacked.
+    pub diff_id: Digest,
+    /// The digest of the blob, usually compressed.
+    pub digest: Digest,
+    /// The size of the blob.
+    pub size: u64,
+    /// Its media type.
+    pub media_type: String,
+}
+
+impl Image {
+    /// The names with a tag, `docker.io/library/alpine:latest`.
+    pub fn repo_tags(&self) -> Vec<String> {
+        self.names.iter().filter(|name| !name.contains('@')).cloned().collect()
+    }
+
+    /// `docker.io/library/alpine@sha256:…`, for the manifest and for the index that it came from.
+    pub fn repo_digests(&self) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for name in &self.names {
+            let repository = name::repository(name);
+            for digest in [Some(&self.manifest.digest), self.list.as_ref()].into_iter().flatten() {
+                let text = format!("{repository}@{digest}");
+                if !found.contains(&text) {
+                    found.push(text);
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether a registry's digest means this image.
+    pub fn has_digest(&self, digest: &Digest) -> bool {
+        self.manifest.digest == *digest || self.list.as_ref() == Some(digest)
+    }
+
+    /// The bytes of file content in all layers, unpacked. Not kept in the image: `run` has no use for it.
+    pub fn size(&self, store: &Store) -> u64 {
+        self.layers.iter().filter_map(|layer| store.layer_size(&layer.diff_id)).sum()
+    }
+}
+
+/// What a layer that is being fetched is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerState {
+    /// Another process fetches it, or its turn has not come.
+    Waiting,
+    /// Bytes come in and are unpacked at once.
+    Downloading,
+    /// All bytes are there, the rest is unpacked.
+    Unpacking,
+    /// It is stored.
+    Done,
+    /// It was stored before.
+    AlreadyExists,
+}
+
+/// Who is told how a pull or load goes on. Called from several threads.
+pub trait Progress: Sync {
+    /// The name was resolved to this one, which is now asked for.
+    fn resolved(&self, _name: &str) {}
+    /// There is a layer with a blob of this digest and size.
+    fn layer(&self, _digest: &Digest, _size: Option<u64>) {}
+    /// More bytes of the blob came.
+    fn advance(&self, _digest: &Digest, _bytes: u64) {}
+    /// The layer is doing something else now.
+    fn state(&self, _digest: &Digest, _state: LayerState) {}
+    /// Something the user should know: one line.
+    fn message(&self, _text: &str) {}
+}
+
+/// Nobody is told.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {}

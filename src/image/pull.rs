@@ -1,0 +1,329 @@
+//! `pull`: an image from a registry, an OCI layout or an archive into the store.
+
+use super::fetch::{Blobs, Pieces, keep_document, layers};
+use super::find::{configured, find, layers as match_layers};
+use super::load::{self, Origin};
+use super::{Image, ImageLayer, Progress};
+use crate::base::digest::Digest;
+use crate::base::error::{Fault, Kind, fault, kind};
+use crate::config::auth::Credentials;
+use crate::config::registries::Registries;
+use crate::oci::image::{Document, ImageConfig, Manifest, Platform};
+use crate::oci::manifest::check_document_size;
+use crate::oci::reference::Reference;
+use crate::registry::{Client, Fetched, Options};
+use crate::store::{ManifestRef, Store};
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// Pieces of a blob on their way from the network: 2 MiB a layer.
+const QUEUE: usize = 32;
+
+/// What to pull and how.
+#[derive(Debug, Clone, Default)]
+pub struct PullOptions<'a> {
+    /// A name, or `docker://NAME`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME]`.
+    pub reference: &'a str,
+    /// `--tls-verify`; `None`: as registries.conf says.
+    pub tls_verify: Option<bool>,
+    /// `--platform`; `None`: this machine's.
+    pub platform: Option<Platform>,
+    /// `--authfile`.
+    pub authfile: Option<&'a Path>,
+}
+
+/// Bring an image into the store and give it its name.
+///
+/// The caller is single-threaded and has entered the user's namespace; when this returns it is single-threaded again.
+/// Layers that are stored are not fetched. Errors: [`Kind::NotFound`] no such image; [`Kind::Registry`] the way to it;
+/// [`Kind::BadData`] content that is not what its digest says. Nothing is named then.
+pub fn pull(store: &Store, options: &PullOptions<'_>, progress: &dyn Progress) -> Result<Image> {
+    let platform = options.platform.clone().unwrap_or_else(Platform::host);
+    let deed = || format!("cannot pull `{}`", options.reference);
+    if let Some((origin, choice)) = Origin::parse(options.reference) {
+        let loaded = load::bring(store, &origin, &choice, &platform, progress).with_context(deed)?;
+        let id = loaded.first().map(|loaded| loaded.id.as_str()).unwrap_or_default();
+        return find(store, id)?.ok_or_else(|| fault(Kind::NotFound, "the image is gone again"));
+    }
+    let _lease = store.lease()?;
+    let runtime = runtime()?;
+    let found = runtime.block_on(resolve(options, progress)).with_context(deed)?;
+    let image = download(store, &runtime, &found, &platform, progress).with_context(deed)?;
+    for notice in found.client.notices() {
+        progress.message(&notice);
+    }
+    Ok(image)
+}
+
+/// The digest that the registry has for a name now: of the index if there is one. Compare with [`Image::has_digest`].
+pub fn remote_digest(options: &PullOptions<'_>) -> Result<Digest> {
+    let runtime = runtime()?;
+    let deed = || format!("cannot ask for `{}`", options.reference);
+    runtime
+        .block_on(async {
+            let credentials = Credentials::load(options.authfile)?;
+            let (clients, reference) = first(options, &credentials).await?;
+            let mut last = None;
+            for client in clients {
+                match client.manifest_digest(reference.version()).await {
+                    Ok(digest) => return Ok(digest),
+                    Err(error) => last = Some(error),
+                }
+            }
+            Err(last.unwrap_or_else(|| fault(Kind::NotFound, "no registry to ask")))
+        })
+        .with_context(deed)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(4).build().context("cannot start the network")
+}
+
+/// An image that a registry has.
+struct Found {
+    client: Arc<Client>,
+    reference: Reference,
+    document: Fetched,
+}
+
+/// Ask each registry that the name may mean, each through its mirrors, until one has it.
+async fn resolve(options: &PullOptions<'_>, progress: &dyn Progress) -> Result<Found> {
+    let credentials = Credentials::load(options.authfile)?;
+    let candidates = references(options.reference)?;
+    let many = candidates.len() > 1;
+    let mut failures: Vec<anyhow::Error> = Vec::new();
+    for reference in candidates {
+        progress.resolved(&reference.to_string());
+        match ask(&reference, &credentials, options, progress).await {
+            Ok((client, document)) => return Ok(Found { client: Arc::new(client), reference, document }),
+            // Another registry may have it, but only a definite no leads there.
+            Err(error) if many && matches!(kind(&error), Kind::NotFound | Kind::Registry) => failures.push(error),
+            Err(error) => return Err(error),
+        }
+    }
+    if failures.len() == 1 {
+        return Err(failures.remove(0));
+    }
+    let texts: Vec<String> = failures.iter().map(|error| format!("{error:#}")).collect();
+    Err(fault(Kind::NotFound, format!("no configured registry has it: {}", texts.join("; "))))
+}
+
+/// Ask a registry through its mirrors.
+async fn ask(
+    reference: &Reference,
+    credentials: &Credentials,
+    options: &PullOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<(Client, Fetched)> {
+    let sources = Registries::load()?.sources(&reference.repository(), reference.digest.is_some())?;
+    let settings = Options { tls_verify: options.tls_verify, ..Options::default() };
+    let mut last = None;
+    for source in &sources {
+        let attempt = async {
+            let client = Client::open(source, credentials, &settings).await?;
+            let document = client.manifest(reference.version()).await;
+            for notice in client.notices() {
+                progress.message(&notice);
+            }
+            Ok((client, document?))
+        };
+        match attempt.await {
+            Ok(found) => return Ok(found),
+            Err(error) if source.mirror => {
+                let error: anyhow::Error = error;
+                progress.message(&format!("mirror `{}` does not serve it: {error:#}", source.repository));
+                last = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| fault(Kind::Registry, "there is no registry to ask")))
+}
+
+/// Clients for the first meaning of a name.
+async fn first(options: &PullOptions<'_>, credentials: &Credentials) -> Result<(Vec<Client>, Reference)> {
+    let mut references = references(options.reference)?;
+    if references.is_empty() {
+        return Err(fault(Kind::NotFound, "no registry to ask"));
+    }
+    let reference = references.remove(0);
+    let sources = Registries::load()?.sources(&reference.repository(), reference.digest.is_some())?;
+    let settings = Options { tls_verify: options.tls_verify, ..Options::default() };
+    let mut clients = Vec::new();
+    for source in &sources {
+        clients.push(Client::open(source, credentials, &settings).await?);
+    }
+    Ok((clients, reference))
+}
+
+/// What a name means to registries.
+fn references(text: &str) -> Result<Vec<Reference>> {
+    let text = text.strip_prefix("docker://").unwrap_or(text);
+    if Reference::is_short(text) { configured(text) } else { Ok(vec![Reference::parse(text)?]) }
+}
+
+/// Fetch config and layers, sync, and publish the name.
+fn download(
+    store: &Store,
+    runtime: &tokio::runtime::Runtime,
+    found: &Found,
+    platform: &Platform,
+    progress: &dyn Progress,
+) -> Result<Image> {
+    let (document, manifest, list) = runtime.block_on(choose(found, platform))?;
+    let config = if store.has_blob(&manifest.config.digest, Some(manifest.config.size)) {
+        store.read_blob(&manifest.config.digest, manifest.config.size)
+    } else {
+        runtime.block_on(found.client.document(&manifest.config.digest, manifest.config.size))
+    }?;
+    let parsed =
+        ImageConfig::parse(&config).with_context(|| format!("config {} is damaged", manifest.config.digest))?;
+    check_platform(&parsed, platform, progress)?;
+    let wanted = match_layers(&manifest, &parsed)?;
+    network(store, runtime, &found.client, &wanted, progress)?;
+    keep_document(store, &config, &manifest.config.digest)?;
+    keep_document(store, &document.bytes, &document.digest)?;
+    if list.is_some() {
+        keep_document(store, &found.document.bytes, &found.document.digest)?;
+    }
+    let manifest_ref = ManifestRef {
+        digest: document.digest.clone(),
+        size: document.bytes.len() as u64,
+        media_type: manifest.media_type.clone(),
+    };
+    store.sync()?;
+    let name = found.reference.stored_name();
+    store.tag(&name, &manifest_ref, list.as_ref())?;
+    Ok(Image {
+        id: manifest.config.digest,
+        manifest: manifest_ref,
+        names: vec![name],
+        list,
+        config: parsed,
+        layers: wanted,
+        annotations: manifest.annotations,
+    })
+}
+
+/// From what the registry has under the name to the manifest for the platform.
+async fn choose(found: &Found, platform: &Platform) -> Result<(Fetched, Manifest, Option<Digest>)> {
+    let copy = |document: &Fetched| Fetched {
+        bytes: document.bytes.clone(),
+        digest: document.digest.clone(),
+        media_type: document.media_type.clone(),
+    };
+    let mut document = copy(&found.document);
+    // An index may name an index, once; more is an amplifier (GO-2026-6597).
+    for _ in 0..3 {
+        let parsed = Document::parse(&document.bytes, document.media_type.as_deref())
+            .with_context(|| format!("manifest {} is damaged", document.digest))?;
+        match parsed {
+            Document::Manifest(manifest) => {
+                let list = (document.digest != found.document.digest).then(|| found.document.digest.clone());
+                return Ok((document, manifest, list));
+            }
+            Document::Index(index) => {
+                let entry = index.choose(platform)?;
+                check_document_size(entry.size)?;
+                let mut next = found.client.manifest(entry.digest.as_str()).await?;
+                if next.bytes.len() as u64 != entry.size {
+                    let text = format!("manifest {} has {} bytes, not {}", entry.digest, next.bytes.len(), entry.size);
+                    return Err(fault(Kind::BadData, text));
+                }
+                // The index says what it is; the server only repeats that.
+                if !entry.media_type.is_empty() {
+                    next.media_type = Some(entry.media_type.clone());
+                }
+                document = next;
+            }
+        }
+    }
+    Err(fault(Kind::BadData, "indexes are nested too deeply"))
+}
+
+/// Refuse other systems; say so if the processor is another.
+pub(super) fn check_platform(config: &ImageConfig, wanted: &Platform, progress: &dyn Progress) -> Result<()> {
+    if !config.os.is_empty() && config.os != "linux" {
+        let text = format!("the image is for {}, box runs Linux containers", config.os.escape_debug());
+        return Err(Fault::new(Kind::BadData, text).into());
+    }
+    if !config.architecture.is_empty() && wanted.rank(&config.platform()).is_none() {
+        progress
+            .message(&format!("the image is for {}, not for {wanted}", config.platform().to_string().escape_debug()));
+    }
+    Ok(())
+}
+
+/// A worker's wish for a blob.
+struct Order {
+    digest: Digest,
+    size: u64,
+    to: mpsc::Sender<Vec<u8>>,
+    failure: Arc<Mutex<Option<anyhow::Error>>>,
+}
+
+/// Layers over the network: workers in threads of their own, the network in this one.
+fn network(
+    store: &Store,
+    runtime: &tokio::runtime::Runtime,
+    client: &Arc<Client>,
+    wanted: &[ImageLayer],
+    progress: &dyn Progress,
+) -> Result<()> {
+    let (orders, mut incoming) = mpsc::unbounded_channel::<Order>();
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, move || {
+            let blobs = Ordering { orders };
+            layers(store, wanted, &blobs, progress)
+        });
+        let thread = thread.context("cannot start a thread")?;
+        runtime.block_on(async {
+            let mut tasks = tokio::task::JoinSet::new();
+            // Ends when the workers have dropped their ends.
+            while let Some(order) = incoming.recv().await {
+                let client = Arc::clone(client);
+                tasks.spawn(async move {
+                    if let Err(error) = client.blob(&order.digest, order.size, &order.to).await {
+                        *order.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    }
+                });
+            }
+            tasks.shutdown().await;
+        });
+        thread.join().map_err(|_| fault(Kind::Other, "the workers failed"))?
+    })
+}
+
+/// Blobs by order from the network.
+struct Ordering {
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+impl Blobs for Ordering {
+    fn open(&self, layer: &ImageLayer) -> Result<Box<dyn Pieces + Send>> {
+        let (to, from) = mpsc::channel(QUEUE);
+        let failure = Arc::default();
+        let order = Order { digest: layer.digest.clone(), size: layer.size, to, failure: Arc::clone(&failure) };
+        self.orders.send(order).map_err(|_| fault(Kind::Other, "the network has stopped"))?;
+        Ok(Box::new(Incoming { from, failure }))
+    }
+}
+
+/// Pieces from the network.
+struct Incoming {
+    from: mpsc::Receiver<Vec<u8>>,
+    failure: Arc<Mutex<Option<anyhow::Error>>>,
+}
+
+impl Pieces for Incoming {
+    fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        match self.from.blocking_recv() {
+            Some(piece) => Ok(Some(piece)),
+            // The failure is written before the channel closes.
+            None => self.failure.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(None), Err),
+        }
+    }
+}

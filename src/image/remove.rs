@@ -1,0 +1,74 @@
+//! `rmi`: taking names away, and with the last one the content that nothing else uses.
+
+use super::find::{By, find_entry, manifest, missing};
+use crate::base::digest::Digest;
+use crate::base::error::{Fault, Kind};
+use crate::store::{Entry, Store};
+use anyhow::Result;
+use std::collections::HashSet;
+
+/// How to remove.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RemoveOptions {
+    /// Also what has several names or is used by containers (whose layers stay as long as they are in use).
+    pub force: bool,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    /// This name.
+    Untagged(String),
+    /// The image with this id.
+    Deleted(Digest),
+}
+
+/// Remove the image, or the name, that `text` means.
+///
+/// `used_by` tells which containers use an image id. Errors: no such image ([`Kind::NotFound`]); it is used or has
+/// several names and was named by id ([`Kind::InUse`]).
+pub fn remove(
+    store: &Store,
+    text: &str,
+    options: RemoveOptions,
+    layers_in_use: &HashSet<Digest>,
+    used_by: &dyn Fn(&Digest) -> Vec<String>,
+) -> Result<Vec<Removed>> {
+    let entries = store.entries()?;
+    let (entry, by) = find_entry(store, &entries, text)?.ok_or_else(|| missing(text))?;
+    // An image whose manifest is damaged can still be removed; it has no id but that of its manifest.
+    let id_of = |entry: &Entry| manifest(store, entry).map(|manifest| manifest.config.digest);
+    let id = id_of(entry).unwrap_or_else(|_| entry.manifest.digest.clone());
+    let same: Vec<&Entry> = entries
+        .iter()
+        .filter(|other| other.manifest == entry.manifest || id_of(other).is_ok_and(|other| other == id))
+        .collect();
+    let names: Vec<String> = same.iter().flat_map(|entry| entry.names.iter().cloned()).collect();
+    if let By::Name(name) = &by
+        && names.iter().any(|other| other != name)
+    {
+        store.untag(name)?;
+        return Ok(vec![Removed::Untagged(name.clone())]);
+    }
+    if by == By::Id && names.len() > 1 && !options.force {
+        let fault = Fault::new(Kind::InUse, format!("image `{text}` has several names: {}", names.join(", ")));
+        return Err(fault.hint(format!("remove them all: box rmi --force {text}")).into());
+    }
+    let users = used_by(&id);
+    if let Some(first) = users.first()
+        && !options.force
+    {
+        let fault = Fault::new(Kind::InUse, format!("image `{text}` is used by container `{}`", users.join("`, `")));
+        return Err(fault.hint(format!("remove the container first: box rm {first}")).into());
+    }
+    for entry in same {
+        store.forget(&entry.manifest.digest)?;
+    }
+    // While somebody pulls, the content stays until the next removal.
+    if let Some(garbage) = store.garbage()? {
+        garbage.collect(layers_in_use)?;
+    }
+    let mut removed: Vec<Removed> = names.into_iter().map(Removed::Untagged).collect();
+    removed.push(Removed::Deleted(id));
+    Ok(removed)
+}
