@@ -21,3 +21,6 @@ pub mod store;
 pub mod registry;
 /// Names for what is stored: pull, list, tag, load, remove.
 pub mod image;
+// ── how it runs ─────────────────────────────────────────────────────────────────────────────────────────────────
+/// A bundle in, a process out: the OCI runtime. Knows no image, name or network.
+pub mod runtime;

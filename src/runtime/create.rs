@@ -1,0 +1,246 @@
+//! Making a container: clone init straight into its namespaces, wait until it is ready, open the gate.
+
+use super::init::{self, Init};
+use super::report::{self, Message};
+use super::{Bundle, Filter, Stdio, seccomp, supported};
+use crate::base::error::{Kind, fault};
+use crate::base::timing;
+use crate::sys::process::{self, Cloned, Ended};
+use anyhow::{Context, Result};
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Process, Spec};
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::LinkNameSpaceType;
+use std::fmt::Write;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A container whose init prepares, or waits at the gate.
+///
+/// Dropped before [`Starting::start`], init ends by itself; the caller still has its status to collect.
+#[derive(Debug)]
+pub struct Starting {
+    /// Init's pid, in the caller's pid namespace.
+    pub pid: i32,
+    /// Init, as a descriptor.
+    pub pidfd: OwnedFd,
+    socket: OwnedFd,
+    filter: Vec<u8>,
+    /// Init sends its network namespace first.
+    network_awaited: bool,
+}
+
+/// A container whose command runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Init's pid, in the caller's pid namespace.
+    pub pid: i32,
+    /// Init, as a descriptor.
+    pub pidfd: OwnedFd,
+}
+
+/// The namespaces of a specification: which to make, which to join.
+pub(super) struct Namespaces {
+    /// `CLONE_NEW…` flags.
+    pub new: u64,
+    /// Those that exist, but for the pid namespace.
+    pub join: Vec<(LinkNameSpaceType, OwnedFd)>,
+    /// An existing pid namespace: only children are born into it.
+    pub pid: Option<OwnedFd>,
+}
+
+impl Namespaces {
+    fn of(spec: &Spec) -> Result<Self> {
+        let mut found = Self { new: 0, join: Vec::new(), pid: None };
+        for namespace in spec.linux().iter().filter_map(|linux| linux.namespaces().as_ref()).flatten() {
+            let Some(path) = namespace.path() else {
+                found.new |= namespace.typ() as u64;
+                continue;
+            };
+            let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .with_context(|| format!("cannot join namespace `{}`", path.display()))?;
+            let kind = match namespace.typ() {
+                LinuxNamespaceType::Pid => {
+                    found.pid = Some(fd);
+                    continue;
+                }
+                LinuxNamespaceType::Network => LinkNameSpaceType::Network,
+                LinuxNamespaceType::Ipc => LinkNameSpaceType::InterProcessCommunication,
+                LinuxNamespaceType::Uts => LinkNameSpaceType::HostNameAndNISDomainName,
+                LinuxNamespaceType::Cgroup => LinkNameSpaceType::ControlGroup,
+                LinuxNamespaceType::Time => LinkNameSpaceType::Time,
+                LinuxNamespaceType::User | LinuxNamespaceType::Mount => {
+                    let text = format!("cannot join namespace `{}`: a container has its own", path.display());
+                    return Err(fault(Kind::Usage, text));
+                }
+            };
+            found.join.push((kind, fd));
+        }
+        if found.new & LinuxNamespaceType::Mount as u64 == 0 {
+            return Err(fault(Kind::Usage, "a container needs a mount namespace of its own"));
+        }
+        Ok(found)
+    }
+
+    /// Whether this kind of namespace is made for the container.
+    pub(super) fn is_new(&self, kind: LinuxNamespaceType) -> bool {
+        self.new & kind as u64 != 0
+    }
+}
+
+/// Clone the container's init, which begins to prepare at once.
+///
+/// The caller is single-threaded and root in the user namespace that owns the container's namespaces; it may do other
+/// work before it calls [`Starting::ready`]. Errors of init come from there.
+pub fn create(bundle: &Bundle<'_>, stdio: Stdio) -> Result<Starting> {
+    supported::check(bundle.spec)?;
+    let process = process_of(bundle.spec)?;
+    let namespaces = Namespaces::of(bundle.spec)?;
+    let network_awaited = namespaces.is_new(LinuxNamespaceType::Network);
+    let (ours, theirs) = report::pair()?;
+    let cloned = clone_init(bundle, &namespaces).context("cannot make the container's namespaces")?;
+    let Some(Cloned { pid, pidfd }) = cloned else {
+        drop(ours);
+        init::main(Init { bundle, process, namespaces, stdio, socket: theirs })
+    };
+    // Our copies of the container's stdio must go: its reader waits for the last writer.
+    drop((theirs, stdio));
+    timing::phase("init cloned");
+    let mut starting = Starting { pid, pidfd, socket: ours, filter: Vec::new(), network_awaited };
+    match prepare_beside(bundle, process, &starting) {
+        Ok(filter) => starting.filter = filter,
+        Err(error) => {
+            starting.abort();
+            return Err(error);
+        }
+    }
+    Ok(starting)
+}
+
+/// What the maker does while init prepares: the id maps of a user namespace, the seccomp program.
+fn prepare_beside(bundle: &Bundle<'_>, process: &Process, starting: &Starting) -> Result<Vec<u8>> {
+    if let Some(linux) = bundle.spec.linux()
+        && linux.namespaces().iter().flatten().any(|namespace| namespace.typ() == LinuxNamespaceType::User)
+    {
+        write_map(starting.pid, "uid_map", linux.uid_mappings().as_deref())?;
+        write_map(starting.pid, "gid_map", linux.gid_mappings().as_deref())?;
+        report::send_mapped(starting.socket.as_fd())?;
+    }
+    filter_program(bundle.filter, bundle.spec, process)
+}
+
+/// The compiled seccomp program for a process of this container.
+pub(super) fn filter_program(filter: Filter, spec: &Spec, process: &Process) -> Result<Vec<u8>> {
+    let program = match filter {
+        Filter::Default => {
+            seccomp::compile_default(super::capabilities::Sets::of(process.capabilities().as_ref()).bounding)?
+        }
+        Filter::Spec => match spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref()) {
+            Some(profile) => seccomp::compile(profile)?,
+            None => return Ok(Vec::new()),
+        },
+    };
+    Ok(seccomp::to_bytes(&program))
+}
+
+/// The process of a specification.
+pub(super) fn process_of(spec: &Spec) -> Result<&Process> {
+    spec.process().as_ref().ok_or_else(|| fault(Kind::Usage, "the specification has no process"))
+}
+
+/// clone3, with our next children's pid namespace changed for a moment if the container joins one.
+fn clone_init(bundle: &Bundle<'_>, namespaces: &Namespaces) -> Result<Option<Cloned>> {
+    if namespaces.is_new(LinuxNamespaceType::User) {
+        // Having joined a user namespace we are not dumpable, nor would be init, and its map not ours to write.
+        process::set_dumpable(true)?;
+    }
+    let Some(theirs) = &namespaces.pid else { return Ok(process::clone3(namespaces.new, bundle.cgroup)?) };
+    let ours = rustix::fs::open("/proc/self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::thread::move_into_link_name_space(theirs.as_fd(), Some(LinkNameSpaceType::ProcessID))
+        .context("cannot join the pid namespace")?;
+    let cloned = process::clone3(namespaces.new, bundle.cgroup);
+    if matches!(cloned, Ok(Some(_))) {
+        leave_pid_namespace(&ours);
+    }
+    Ok(cloned?)
+}
+
+/// Have our next children in our own pid namespace again. Refused (EPERM) to an ordinary user, whose user namespace does
+/// not own it; nothing that we do depends on it.
+pub(super) fn leave_pid_namespace(ours: &OwnedFd) {
+    let _ = rustix::thread::move_into_link_name_space(ours.as_fd(), Some(LinkNameSpaceType::ProcessID));
+}
+
+fn write_map(pid: i32, file: &str, maps: Option<&[LinuxIdMapping]>) -> Result<()> {
+    let mut text = String::new();
+    for map in maps.unwrap_or_default() {
+        let _ = writeln!(text, "{} {} {}", map.container_id(), map.host_id(), map.size());
+    }
+    let path = format!("/proc/{pid}/{file}");
+    // One write(2): the kernel takes a map at once or not at all.
+    std::fs::write(&path, text).with_context(|| format!("cannot map the container's ids in `{path}`"))
+}
+
+impl Starting {
+    /// The container's new network namespace, which is there before init is ready; `None` if it shares one.
+    ///
+    /// Errors as those of [`Starting::ready`], before which this is called, or not at all.
+    pub fn network(&mut self) -> Result<Option<OwnedFd>> {
+        if self.network_awaited {
+            self.network_awaited = false;
+            match report::receive(self.socket.as_fd())? {
+                Message::Network(namespace) => return Ok(Some(namespace)),
+                Message::Failed(error) => {
+                    self.abort();
+                    return Err(error);
+                }
+                _ => return Err(self.died("while it prepared")),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Wait until init has done all but the gate. Returns the terminal's master, if it has one.
+    ///
+    /// An error is init's own, with its kind; init has ended then.
+    pub fn ready(&mut self) -> Result<Option<OwnedFd>> {
+        self.network()?;
+        match report::receive(self.socket.as_fd())? {
+            Message::Ready(master) => Ok(master),
+            Message::Failed(error) => {
+                self.abort();
+                Err(error)
+            }
+            _ => Err(self.died("while it prepared")),
+        }
+    }
+
+    /// Open the gate, and wait until the command was executed.
+    ///
+    /// Errors: `CommandNotFound`, `CommandNotExecutable`, and whatever init's last steps refuse.
+    pub fn start(self) -> Result<Running> {
+        report::send_go(self.socket.as_fd(), &self.filter)?;
+        match report::receive(self.socket.as_fd())? {
+            // End of file: executed, or killed in between; the caller sees that by the pidfd.
+            Message::End => Ok(Running { pid: self.pid, pidfd: self.pidfd }),
+            Message::Failed(error) => {
+                self.abort();
+                Err(error)
+            }
+            _ => Err(self.died("before its command ran")),
+        }
+    }
+
+    /// Kill init and collect it. For when something else that the container needs has failed.
+    pub fn abort(&self) {
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
+        let _ = process::wait(self.pid);
+    }
+
+    fn died(&self, when: &str) -> anyhow::Error {
+        let how = match process::wait(self.pid) {
+            Ok(Ended::Signaled(signal)) => format!("was killed by {}", crate::base::signal::name(signal)),
+            Ok(Ended::Exited(code)) => format!("ended with code {code}"),
+            Err(_) => "ended".to_owned(),
+        };
+        fault(Kind::Other, format!("the container's init {how} {when}"))
+    }
+}

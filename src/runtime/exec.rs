@@ -1,0 +1,167 @@
+//! One more process in a running container: clone into its pid namespace, join the others through one pidfd, execute.
+//!
+//! The child belongs to the caller directly (no double fork): the caller's own pid namespace for children is changed
+//! for the moment of the clone. An ordinary user cannot change it back (the kernel wants CAP_SYS_ADMIN in the user
+//! namespace that owns ours): whatever such a caller forks later is born into the container too.
+
+use super::create::{filter_program, process_of};
+use super::report::{self, Message};
+use super::{Filter, Stdio, process as steps, terminal};
+use crate::base::error::{Kind, fault};
+use crate::sys::process::{self, Cloned};
+use crate::sys::root::Root;
+use anyhow::{Context, Result};
+use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::ThreadNameSpaceType;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// The container to run in.
+#[derive(Debug, Clone, Copy)]
+pub struct ExecTarget<'a> {
+    /// Its init.
+    pub pidfd: BorrowedFd<'a>,
+    /// Its cgroup (v2), to be born into.
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// The system call filter.
+    pub filter: Filter,
+}
+
+/// The process, a child of the caller.
+#[derive(Debug)]
+pub struct ExecChild {
+    /// Its pid in the caller's pid namespace.
+    pub pid: i32,
+    /// It, as a descriptor.
+    pub pidfd: OwnedFd,
+    /// The terminal's master, if it has one.
+    pub master: Option<OwnedFd>,
+}
+
+/// Run `process` in the container; `spec` is the container's, for its namespaces and seccomp profile.
+///
+/// Returns when the command was executed; the caller waits for its status. The caller is single-threaded and has joined
+/// the user's namespace, as for `create`. Errors have the kinds of [`super::Starting::start`].
+pub fn exec(target: ExecTarget<'_>, process: &Process, spec: &Spec, stdio: Stdio) -> Result<ExecChild> {
+    process_of(spec)?;
+    super::supported::check_process(process)?;
+    let join = joined(spec);
+    let (ours, theirs) = report::pair()?;
+    let Some(Cloned { pid, pidfd }) = clone_into(target, join)? else {
+        drop(ours);
+        let error = run(target.pidfd, join, process, stdio, theirs.as_fd());
+        report::send_failed(theirs.as_fd(), &error);
+        process::exit_now(125)
+    };
+    drop((theirs, stdio));
+    let result = converse(ours.as_fd(), target.filter, spec, process);
+    match result {
+        Ok(master) => Ok(ExecChild { pid, pidfd, master }),
+        Err(error) => {
+            let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
+            let _ = process::wait(pid);
+            Err(error)
+        }
+    }
+}
+
+/// The maker's side: hand over the filter, take the terminal, wait for the end of file that says "executed".
+fn converse(socket: BorrowedFd<'_>, filter: Filter, spec: &Spec, process: &Process) -> Result<Option<OwnedFd>> {
+    report::send_go(socket, &filter_program(filter, spec, process)?)?;
+    let mut master = None;
+    loop {
+        match report::receive(socket)? {
+            Message::Ready(fd) => master = fd,
+            Message::End => return Ok(master),
+            Message::Failed(error) => return Err(error),
+            _ => return Err(fault(Kind::Other, "the process in the container answered out of turn")),
+        }
+    }
+}
+
+/// The namespaces that the container does not share with us.
+fn joined(spec: &Spec) -> ThreadNameSpaceType {
+    let mut join = ThreadNameSpaceType::empty();
+    for namespace in spec.linux().iter().filter_map(|linux| linux.namespaces().as_ref()).flatten() {
+        join |= ThreadNameSpaceType::from_bits_retain(namespace.typ() as u32);
+    }
+    join
+}
+
+/// Clone a child into the container's pid namespace, not dumpable from its first moment there: processes of the
+/// container see it before it has joined the rest, and must not reach our descriptors (CVE-2016-9962).
+fn clone_into(target: ExecTarget<'_>, join: ThreadNameSpaceType) -> Result<Option<Cloned>> {
+    let pid_namespace = ThreadNameSpaceType::from_bits_retain(LinuxNamespaceType::Pid as u32);
+    let ours = if join.intersects(pid_namespace) {
+        let ours = rustix::fs::open("/proc/self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::thread::move_into_thread_name_spaces(target.pidfd, pid_namespace).map_err(|error| match error {
+            rustix::io::Errno::SRCH => fault(Kind::WrongState, "the container is not running"),
+            error => anyhow::Error::new(error).context("cannot join the container's pid namespace"),
+        })?;
+        Some(ours)
+    } else {
+        None
+    };
+    process::set_dumpable(false)?;
+    let cloned = process::clone3(0, target.cgroup);
+    if matches!(cloned, Ok(None)) {
+        return Ok(None);
+    }
+    process::set_dumpable(true)?;
+    if let Some(ours) = ours {
+        super::create::leave_pid_namespace(&ours);
+    }
+    Ok(cloned?)
+}
+
+/// The child's side. Returns only with an error.
+fn run(
+    pidfd: BorrowedFd<'_>,
+    join: ThreadNameSpaceType,
+    process: &Process,
+    stdio: Stdio,
+    socket: BorrowedFd<'_>,
+) -> anyhow::Error {
+    match prepare(pidfd, join, process, stdio, socket) {
+        Ok((prepared, filter)) => match steps::become_process(prepared, process, &filter, 0) {
+            Ok(command) => command.execute(),
+            Err(error) => error,
+        },
+        Err(error) => error,
+    }
+}
+
+fn prepare(
+    pidfd: BorrowedFd<'_>,
+    join: ThreadNameSpaceType,
+    process: &Process,
+    stdio: Stdio,
+    socket: BorrowedFd<'_>,
+) -> Result<(steps::Prepared, Vec<u8>)> {
+    process::close_on_exec_from(3)?;
+    crate::sys::signals::reset()?;
+    let Message::Go(filter) = report::receive(socket)? else {
+        return Err(fault(Kind::Other, "box died while it started the process"));
+    };
+    let pid_namespace = ThreadNameSpaceType::from_bits_retain(LinuxNamespaceType::Pid as u32);
+    let rest = join.difference(pid_namespace);
+    rustix::thread::move_into_thread_name_spaces(pidfd, rest).context("cannot join the container's namespaces")?;
+    let user_namespace = ThreadNameSpaceType::from_bits_retain(LinuxNamespaceType::User as u32);
+    if join.intersects(user_namespace) {
+        steps::become_root()?;
+    }
+    rustix::process::setsid().context("cannot make a session")?;
+    let root = Root::open(Path::new("/")).context("cannot open the container's root")?;
+    steps::enter_existing(&root, process)?;
+    match stdio {
+        Stdio::Pipes { stdin, stdout, stderr } => terminal::use_pipes(&stdin, &stdout, &stderr)?,
+        Stdio::Terminal { size } => {
+            let size = size.or_else(|| terminal::size_of(process));
+            let terminal = terminal::open_in(&root, size)?;
+            report::send_ready(socket, Some(terminal.master.as_fd()))?;
+            terminal.make_controlling()?;
+        }
+    }
+    Ok((steps::prepare(&root, process)?, filter))
+}

@@ -1,0 +1,107 @@
+//! A bundle in, a process out: the OCI runtime. Knows no image, name or network.
+//!
+//! [`create`] clones the container's init straight into its namespaces; [`Starting::ready`] waits until init has
+//! walked its list (see `init`); [`Starting::start`] opens the gate and waits until the command runs. [`exec`] starts
+//! one more process in a running container. Both report errors with their kind, over a close-on-exec socket whose end
+//! of file says that the command was executed.
+//!
+//! Cgroups and limits are the caller's: it makes the cgroup and hands in its descriptor.
+//!
+//! How box's own binary is kept from the container (CVE-2019-5736): while init or an exec helper is in the container's
+//! namespaces it is not dumpable, so `/proc/PID/exe` opens for nobody there; and the monitor (or the waiting `box
+//! exec`) runs from the same file for as long as a process of the container lives, so that writing to it is ETXTBSY.
+
+pub mod capabilities;
+mod command;
+mod copy_up;
+mod create;
+pub mod defaults;
+mod devices;
+mod exec;
+mod init;
+mod mounts;
+mod options;
+mod paths;
+mod process;
+mod reaper;
+mod report;
+mod rootfs;
+pub mod seccomp;
+mod settings;
+mod supported;
+mod terminal;
+pub mod user;
+
+pub use create::{Running, Starting, create};
+pub use exec::{ExecChild, ExecTarget, exec};
+pub use seccomp::default_profile as default_seccomp;
+
+use oci_spec::runtime::Spec;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// What the container's root file system is made of.
+#[derive(Debug, Clone, Copy)]
+pub enum RootFs<'a> {
+    /// An overlay, mounted with `userxattr`.
+    Overlay {
+        /// The layers, topmost first.
+        lower: &'a [PathBuf],
+        /// Where changes go.
+        upper: &'a Path,
+        /// overlayfs's scratch folder, on the same file system as `upper`.
+        work: &'a Path,
+        /// Never sync: for containers that are removed when they end.
+        volatile: bool,
+    },
+    /// A folder that is the root already.
+    Directory(&'a Path),
+}
+
+/// Which system call filter a process gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// What `linux.seccomp` of the spec says; none if it says nothing.
+    Spec,
+    /// The built-in default profile, for the process's capabilities. Quicker than the same profile in a spec.
+    Default,
+}
+
+/// Everything that a container is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Bundle<'a> {
+    /// The OCI runtime specification.
+    pub spec: &'a Spec,
+    /// The root file system.
+    pub root: RootFs<'a>,
+    /// An existing folder to mount the root on. The mount is in the container's own mount namespace only.
+    pub mount_point: &'a Path,
+    /// Whether box's own pid 1 runs the command as its child, forwards signals and reaps (`--init`).
+    pub init: bool,
+    /// The system call filter.
+    pub filter: Filter,
+    /// The cgroup that the container is cloned into (`CLONE_INTO_CGROUP`, cgroup v2).
+    pub cgroup: Option<BorrowedFd<'a>>,
+}
+
+/// What the process's descriptors 0, 1 and 2 are.
+#[derive(Debug)]
+pub enum Stdio {
+    /// These, as they are. Never hand in the caller's own terminal.
+    Pipes {
+        /// Descriptor 0.
+        stdin: OwnedFd,
+        /// Descriptor 1.
+        stdout: OwnedFd,
+        /// Descriptor 2.
+        stderr: OwnedFd,
+    },
+    /// A pseudo-terminal of the container's own devpts, as controlling terminal.
+    Terminal {
+        /// Rows and columns; the kernel's 0 × 0 if not given.
+        size: Option<(u16, u16)>,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! The root file system: mounting it, making it read-only, entering it.
+
+use super::{Bundle, RootFs};
+use crate::base::error::{Fault, Kind, fault};
+use crate::sys::mount;
+use crate::sys::root::Root;
+use anyhow::{Context, Result};
+use oci_spec::runtime::{Linux, Spec};
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Mount the root on the bundle's mount point.
+pub(super) fn mount(bundle: &Bundle<'_>) -> Result<Root> {
+    let tree = match bundle.root {
+        RootFs::Overlay { lower, upper, work, volatile } => {
+            overlay(lower, upper, work, volatile).map_err(|error| overlay_fault(error, lower, upper))?
+        }
+        RootFs::Directory(path) => rustix::mount::open_tree(CWD, path, clone_flags() | OpenTreeFlags::AT_RECURSIVE)
+            .with_context(|| format!("cannot use `{}` as root file system", path.display()))?,
+    };
+    rustix::mount::move_mount(tree.as_fd(), "", CWD, bundle.mount_point, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .with_context(|| format!("cannot mount the root file system on `{}`", bundle.mount_point.display()))?;
+    Ok(Root::from(tree))
+}
+
+fn clone_flags() -> OpenTreeFlags {
+    OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC
+}
+
+/// An overlay, not yet attached.
+fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, volatile: bool) -> rustix::io::Result<OwnedFd> {
+    let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // What mount(8) and df(1) show as the device.
+    rustix::mount::fsconfig_set_string(&fs, "source", "overlay")?;
+    add_layers(fs.as_fd(), lower)?;
+    rustix::mount::fsconfig_set_string(&fs, "upperdir", upper)?;
+    rustix::mount::fsconfig_set_string(&fs, "workdir", work)?;
+    rustix::mount::fsconfig_set_flag(&fs, "userxattr")?;
+    if volatile {
+        rustix::mount::fsconfig_set_flag(&fs, "volatile")?;
+    }
+    rustix::mount::fsconfig_create(&fs)?;
+    rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+}
+
+/// Layers one by one by `lowerdir+` (Linux 6.5), which has no limit of a page; else as one string.
+fn add_layers(fs: std::os::fd::BorrowedFd<'_>, lower: &[PathBuf]) -> rustix::io::Result<()> {
+    for (index, layer) in lower.iter().enumerate() {
+        match rustix::mount::fsconfig_set_string(fs, "lowerdir+", layer.as_path()) {
+            // An older kernel does not know the option. Nothing was added yet, so the context is still good.
+            Err(Errno::INVAL) if index == 0 => return add_layers_as_string(fs, lower),
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+fn add_layers_as_string(fs: std::os::fd::BorrowedFd<'_>, lower: &[PathBuf]) -> rustix::io::Result<()> {
+    let mut text = Vec::new();
+    for layer in lower {
+        if !text.is_empty() {
+            text.push(b':');
+        }
+        for byte in layer.as_os_str().as_encoded_bytes() {
+            if matches!(byte, b':' | b'\\' | b',') {
+                text.push(b'\\');
+            }
+            text.push(*byte);
+        }
+    }
+    rustix::mount::fsconfig_set_string(fs, "lowerdir", text.as_slice())
+}
+
+fn overlay_fault(error: Errno, lower: &[PathBuf], upper: &Path) -> anyhow::Error {
+    if let Some(missing) = lower.iter().find(|layer| !layer.is_dir()) {
+        return Fault::new(Kind::BadData, format!("layer `{}` is missing", missing.display())).because(error);
+    }
+    Fault::new(Kind::Host, format!("cannot mount an overlay over `{}`", upper.display()))
+        .hint("box --storage-driver fuse-overlayfs run …")
+        .because(error)
+}
+
+/// Make the root read-only, if the specification says so; what is mounted in it stays as it is.
+pub(super) fn seal(spec: &Spec, root: &Root) -> Result<()> {
+    if spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly) != Some(true) {
+        return Ok(());
+    }
+    mount::set_attributes(root.as_fd(), mount::Depth::Top, MountAttrFlags::MOUNT_ATTR_RDONLY.bits().into(), 0, 0)
+        .context("cannot make the root file system read-only")
+}
+
+/// Make the root `/`, and let go of the old one, which is stacked below it for a moment: pivot_root(2), NOTES.
+pub(super) fn pivot(root: &Root) -> Result<()> {
+    let deed = "cannot enter the root file system";
+    rustix::process::fchdir(root).context(deed)?;
+    rustix::process::pivot_root(".", ".").context(deed)?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).context(deed)?;
+    rustix::process::chdir("/").context(deed)
+}
+
+/// `linux.rootfsPropagation`, after the pivot: it is about what is mounted inside from now on.
+pub(super) fn set_propagation(linux: Option<&Linux>) -> Result<()> {
+    let Some(text) = linux.and_then(|linux| linux.rootfs_propagation().as_deref()) else { return Ok(()) };
+    let (kind, recursive) = text.strip_prefix('r').map_or((text, false), |kind| (kind, true));
+    let mut flags = match kind {
+        "private" | "" => MountPropagationFlags::PRIVATE,
+        "slave" => MountPropagationFlags::DOWNSTREAM,
+        "shared" => MountPropagationFlags::SHARED,
+        "unbindable" => MountPropagationFlags::UNBINDABLE,
+        _ => return Err(fault(Kind::Usage, format!("there is no mount propagation `{}`", text.escape_debug()))),
+    };
+    if recursive {
+        flags |= MountPropagationFlags::REC;
+    }
+    rustix::mount::mount_change("/", flags).with_context(|| format!("cannot make the root `{text}`"))
+}

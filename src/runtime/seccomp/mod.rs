@@ -1,0 +1,186 @@
+//! System call filters: a profile compiled to classic BPF by ourselves (seccomp(2), bpf(4)).
+//!
+//! libseccomp takes 18 ms for the default profile; this compiler, which searches by halves where libseccomp compares
+//! one by one, about a hundredth of that. Arguments that the kernel takes as 32-bit numbers are compared as such:
+//! with all 64 bits compared, `socket(0x1_0000_0028, …)` got past a rule against family 0x28.
+
+mod assemble;
+mod profile;
+mod syscalls;
+
+use super::capabilities::bits;
+use crate::base::error::{Kind, fault};
+use crate::sys::seccomp::Instruction;
+use anyhow::Result;
+use assemble::{Architecture, Condition, Rule, Rules, assemble};
+use oci_spec::runtime::{
+    Arch, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder, LinuxSeccompBuilder,
+    LinuxSeccompFilterFlag, LinuxSeccompOperator, LinuxSyscall, LinuxSyscallBuilder,
+};
+use syscalls::Table;
+
+/// `SECCOMP_RET_…` with its data.
+const ALLOW: u32 = 0x7fff_0000;
+const ERRNO: u32 = 0x0005_0000;
+
+/// A compiled filter with the flags to load it with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Loadable {
+    /// `SECCOMP_FILTER_FLAG_…`.
+    pub flags: u64,
+    /// The program.
+    pub program: Vec<Instruction>,
+}
+
+/// Compile a profile of a specification. System calls that no architecture of it knows are skipped.
+pub fn compile(profile: &LinuxSeccomp) -> Result<Loadable> {
+    let default = action(profile.default_action(), profile.default_errno_ret())?;
+    let architectures = match profile.architectures().as_deref() {
+        None | Some([]) => vec![Table::native()],
+        Some(listed) => listed.iter().filter_map(|arch| table_of(*arch)).collect(),
+    };
+    let mut rules = Vec::new();
+    for syscall in profile.syscalls().iter().flatten() {
+        let action = action(syscall.action(), syscall.errno_ret())?;
+        let conditions: Vec<Condition> = syscall.args().iter().flatten().map(condition).collect::<Result<_>>()?;
+        rules.extend(
+            syscall.names().iter().map(|name| (name.as_str(), Rule { conditions: conditions.clone(), action })),
+        );
+    }
+    let flags =
+        profile.flags().iter().flatten().try_fold(0, |flags, flag| Ok::<u64, anyhow::Error>(flags | flag_of(*flag)))?;
+    if profile.listener_path().is_some() {
+        return Err(fault(Kind::Usage, "`linux.seccomp.listenerPath` of the specification is not supported"));
+    }
+    Ok(Loadable { flags, program: compile_rules(default, &architectures, &rules)? })
+}
+
+/// Compile the default profile for a process whose bounding set has these capabilities.
+pub fn compile_default(bounding: u64) -> Result<Loadable> {
+    let mut rules = Vec::with_capacity(512);
+    for (names, conditions, action) in profile::rules(bounding) {
+        let conditions: Vec<Condition> = conditions.iter().map(profile_condition).collect();
+        rules
+            .extend(names.split_ascii_whitespace().map(|name| (name, Rule { conditions: conditions.clone(), action })));
+    }
+    let program = compile_rules(profile::DEFAULT_ACTION, Table::with_compatible(), &rules)?;
+    Ok(Loadable { flags: 0, program })
+}
+
+/// The default profile as a specification has it, for a process with these capabilities.
+pub fn default_profile(caps: &[Capability]) -> Result<LinuxSeccomp> {
+    let rules = profile::rules(bits(caps))
+        .into_iter()
+        .map(|(names, conditions, action)| {
+            let args: Vec<LinuxSeccompArg> = conditions.iter().map(profile_arg).collect::<Result<_>>()?;
+            let names: Vec<String> = names.split_ascii_whitespace().map(str::to_owned).collect();
+            let (kind, errno) = if action == ALLOW {
+                (LinuxSeccompAction::ScmpActAllow, None)
+            } else {
+                (LinuxSeccompAction::ScmpActErrno, Some(action & 0xffff))
+            };
+            let mut syscall = LinuxSyscallBuilder::default().names(names).action(kind).args(args).build()?;
+            syscall.set_errno_ret(errno);
+            Ok(syscall)
+        })
+        .collect::<Result<Vec<LinuxSyscall>>>()?;
+    Ok(LinuxSeccompBuilder::default()
+        .default_action(LinuxSeccompAction::ScmpActErrno)
+        .default_errno_ret(profile::DEFAULT_ACTION & 0xffff)
+        .architectures(Table::with_compatible().iter().map(|table| table.arch()).collect::<Vec<_>>())
+        .syscalls(rules)
+        .build()?)
+}
+
+/// Rules by name to a program for all architectures.
+fn compile_rules(default: u32, tables: &[Table], rules: &[(&str, Rule)]) -> Result<Vec<Instruction>> {
+    let architectures: Vec<Architecture> = tables
+        .iter()
+        .map(|table| {
+            let mut numbered = Rules::new();
+            for (name, rule) in rules {
+                let Some(number) = table.number(name) else { continue };
+                numbered.add(number, rule.narrowed(syscalls::int_arguments(name)));
+            }
+            Architecture { audit: table.audit(), x32: table.has_x32(), rules: numbered }
+        })
+        .collect();
+    assemble(default, &architectures)
+        .ok_or_else(|| fault(Kind::Usage, "the seccomp profile is too long for the kernel (4096 instructions)"))
+}
+
+fn table_of(arch: Arch) -> Option<Table> {
+    Table::all().iter().copied().find(|table| table.arch() == arch)
+}
+
+fn action(kind: LinuxSeccompAction, errno: Option<u32>) -> Result<u32> {
+    if kind == LinuxSeccompAction::ScmpActNotify {
+        return Err(fault(Kind::Usage, "`SCMP_ACT_NOTIFY` of the specification is not supported"));
+    }
+    if errno.is_some_and(|errno| errno > 4095) {
+        return Err(fault(Kind::Usage, "an `errnoRet` of the seccomp profile is larger than 4095"));
+    }
+    Ok(kind.as_u32(errno))
+}
+
+fn condition(arg: &LinuxSeccompArg) -> Result<Condition> {
+    let index = u8::try_from(arg.index()).ok().filter(|index| *index < 6);
+    let index = index.ok_or_else(|| fault(Kind::Usage, "a system call has no argument above 5"))?;
+    Ok(Condition { index, operator: arg.op(), value: arg.value(), second: arg.value_two().unwrap_or(0), narrow: false })
+}
+
+fn profile_condition(condition: &profile::Condition) -> Condition {
+    let (index, operator, value, second) = *condition;
+    Condition { index, operator, value, second, narrow: false }
+}
+
+fn profile_arg(condition: &profile::Condition) -> Result<LinuxSeccompArg> {
+    let (index, operator, value, second) = *condition;
+    let builder = LinuxSeccompArgBuilder::default().index(usize::from(index)).op(operator).value(value);
+    let masked = operator == LinuxSeccompOperator::ScmpCmpMaskedEq;
+    Ok(if masked { builder.value_two(second) } else { builder }.build()?)
+}
+
+fn flag_of(flag: LinuxSeccompFilterFlag) -> u64 {
+    match flag {
+        LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 1,
+        LinuxSeccompFilterFlag::SeccompFilterFlagLog => 2,
+        LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => 4,
+        LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => 32,
+    }
+}
+
+/// As bytes, for the way to init; an empty program is no bytes.
+pub fn to_bytes(filter: &Loadable) -> Vec<u8> {
+    if filter.program.is_empty() {
+        return Vec::new();
+    }
+    let mut bytes = Vec::with_capacity(8 + 8 * filter.program.len());
+    bytes.extend_from_slice(&filter.flags.to_le_bytes());
+    for instruction in &filter.program {
+        bytes.extend_from_slice(&instruction.code.to_le_bytes());
+        bytes.extend_from_slice(&[instruction.jt, instruction.jf]);
+        bytes.extend_from_slice(&instruction.k.to_le_bytes());
+    }
+    bytes
+}
+
+/// The other way; `None` for no filter.
+pub fn from_bytes(bytes: &[u8]) -> Option<Loadable> {
+    let (flags, rest) = bytes.split_first_chunk::<8>()?;
+    let program = rest
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .map(|[a, b, jt, jf, k @ ..]| Instruction {
+            code: u16::from_le_bytes([*a, *b]),
+            jt: *jt,
+            jf: *jf,
+            k: u32::from_le_bytes(*k),
+        })
+        .collect();
+    Some(Loadable { flags: u64::from_le_bytes(*flags), program })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! Who the command runs as: `user[:group]`, looked up in the container's own passwd and group files.
+//!
+//! As docker does it: digits are always a number, never a name (CVE-2016-3697), and a number that does not fit is an
+//! error, never 0 (CVE-2024-40635). The files are read through the confined resolver, regular files only and at most
+//! a mebibyte of them (CVE-2024-9676).
+
+use crate::base::error::{Fault, Kind, fault};
+use crate::sys::root::Root;
+use anyhow::{Context, Result};
+use rustix::io::Errno;
+use std::path::Path;
+
+/// The largest id: what docker takes, and what a signed 32-bit number holds.
+const MAX_ID: u64 = i32::MAX as u64;
+/// Further lines of a file are not looked at.
+const MAX_LINES: usize = 65_536;
+
+/// A user, in the container's ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The user.
+    pub uid: u32,
+    /// The primary group.
+    pub gid: u32,
+    /// The groups that the group file adds.
+    pub groups: Vec<u32>,
+    /// Groups that were asked for by number.
+    pub required: Vec<u32>,
+    /// The home folder; `/` if not known.
+    pub home: String,
+}
+
+/// A line of passwd(5).
+struct Account<'a> {
+    name: &'a str,
+    uid: u32,
+    gid: u32,
+    home: &'a str,
+}
+
+/// Find `user[:group]`; empty means root.
+pub fn resolve(root: &Root, text: &str) -> Result<User> {
+    let (name, group) = match text.split_once(':') {
+        Some((name, group)) => (name, Some(group).filter(|group| !group.is_empty())),
+        None => (text, None),
+    };
+    if group.is_some_and(|group| group.contains(':')) || (name.is_empty() && text.contains(':')) {
+        let text = format!("`{}` is not a user: it should be `user` or `user:group`", text.escape_debug());
+        return Err(fault(Kind::Usage, text));
+    }
+    let passwd = read(root, "/etc/passwd")?;
+    let number = if name.is_empty() { Some(0) } else { parse_id(name)? };
+    let account = accounts(&passwd).find(|account| match number {
+        Some(uid) => account.uid == uid,
+        None => account.name == name,
+    });
+    let uid = match (number, &account) {
+        (Some(uid), _) => uid,
+        (None, Some(account)) => account.uid,
+        (None, None) => return Err(unknown("user", name, "/etc/passwd")),
+    };
+    let mut user = User {
+        uid,
+        gid: account.as_ref().map_or(0, |account| account.gid),
+        groups: Vec::new(),
+        required: Vec::new(),
+        home: home(account.as_ref()),
+    };
+    // A group that is given replaces all that the user has (docker, podman).
+    if let Some(group) = group {
+        user.gid = match parse_id(group)? {
+            Some(gid) => gid,
+            None => {
+                let groups = read(root, "/etc/group")?;
+                group_lines(&groups)
+                    .find(|(name, _, _)| *name == group)
+                    .map(|(_, gid, _)| gid)
+                    .ok_or_else(|| unknown("group", group, "/etc/group"))?
+            }
+        };
+    } else if let Some(account) = account {
+        let groups = read(root, "/etc/group")?;
+        user.groups = group_lines(&groups)
+            .filter(|(_, _, members)| members.split(',').any(|member| member == account.name))
+            .map(|(_, gid, _)| gid)
+            .collect();
+    }
+    Ok(user)
+}
+
+/// The home folder of a user that is given by number.
+pub(super) fn home_of(root: &Root, uid: u32) -> Result<String> {
+    let passwd = read(root, "/etc/passwd")?;
+    Ok(home(accounts(&passwd).find(|account| account.uid == uid).as_ref()))
+}
+
+fn home(account: Option<&Account<'_>>) -> String {
+    account
+        .map(|account| account.home)
+        .filter(|home| home.starts_with('/') && !home.chars().any(char::is_control))
+        .unwrap_or("/")
+        .to_owned()
+}
+
+fn unknown(what: &str, name: &str, file: &str) -> anyhow::Error {
+    Fault::new(Kind::Usage, format!("there is no {what} `{}` in the container's `{file}`", name.escape_debug()))
+        .hint(format!("give the {what} by number"))
+        .into()
+}
+
+/// A number, `None` for a name, an error for a number that is none of an id.
+fn parse_id(text: &str) -> Result<Option<u32>> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(None);
+    }
+    match text.parse::<u64>() {
+        Ok(id) if id <= MAX_ID => Ok(Some(id as u32)),
+        _ => Err(fault(Kind::Usage, format!("the id `{text}` is larger than {MAX_ID}"))),
+    }
+}
+
+/// The text of a file; empty if it is missing.
+fn read(root: &Root, path: &str) -> Result<String> {
+    match root.read(Path::new(path)) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if matches!(error.downcast_ref::<Errno>(), Some(&Errno::NOENT | &Errno::NOTDIR)) => {
+            Ok(String::new())
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot look up the user in the container's `{path}`")),
+    }
+}
+
+/// The well-formed lines of passwd(5). A line with an id that does not fit is none.
+fn accounts(text: &str) -> impl Iterator<Item = Account<'_>> {
+    text.lines().take(MAX_LINES).filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _password) = (fields.next()?, fields.next()?);
+        let uid = parse_id(fields.next()?).ok()??;
+        let gid = parse_id(fields.next()?).ok()??;
+        let (_comment, home) = (fields.next(), fields.next().unwrap_or_default());
+        (!name.is_empty()).then_some(Account { name, uid, gid, home })
+    })
+}
+
+/// The well-formed lines of group(5): name, number, members.
+fn group_lines(text: &str) -> impl Iterator<Item = (&str, u32, &str)> {
+    text.lines().take(MAX_LINES).filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _password) = (fields.next()?, fields.next()?);
+        let gid = parse_id(fields.next()?).ok()??;
+        (!name.is_empty()).then_some((name, gid, fields.next().unwrap_or_default()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::fs::remove_tree;
+    use crate::base::id::ContainerId;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nu:x:1000:50::/home/u:/bin/sh\n\
+        4294967296:x:0:0::/:/bin/sh\nbad line\nhuge:x:4294967296:0::/:\nctl:x:7:7::relative:\n";
+    const GROUP: &str = "root:x:0:\nfifty:x:50:\nsixty:x:60:u,other\nseventy:x:70:other,u\nhuge:x:4294967296:u\n";
+
+    fn with_root(check: impl Fn(&Root)) {
+        let dir = std::env::temp_dir().join(format!("box-user-{}", ContainerId::random()));
+        std::fs::create_dir_all(dir.join("etc")).unwrap();
+        std::fs::write(dir.join("etc/passwd"), PASSWD).unwrap();
+        std::fs::write(dir.join("etc/group"), GROUP).unwrap();
+        check(&Root::open(&dir).unwrap());
+        remove_tree(&dir).unwrap();
+    }
+
+    #[test]
+    fn users_and_groups() {
+        with_root(|root| {
+            for (text, uid, gid, groups, home) in [
+                ("", 0, 0, vec![], "/root"),
+                ("root", 0, 0, vec![], "/root"),
+                ("u", 1000, 50, vec![60, 70], "/home/u"),
+                ("1000", 1000, 50, vec![60, 70], "/home/u"),
+                ("01000:", 1000, 50, vec![60, 70], "/home/u"),
+                ("1000:50", 1000, 50, vec![], "/home/u"),
+                ("u:sixty", 1000, 60, vec![], "/home/u"),
+                ("4242", 4242, 0, vec![], "/"),
+                ("4242:17", 4242, 17, vec![], "/"),
+                ("2147483647", 2_147_483_647, 0, vec![], "/"),
+                ("ctl", 7, 7, vec![], "/"),
+            ] {
+                let user = resolve(root, text).unwrap();
+                assert_eq!((user.uid, user.gid, user.groups, user.home.as_str()), (uid, gid, groups, home), "{text:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn never_root_by_accident() {
+        with_root(|root| {
+            for text in [
+                "4294967296",
+                "2147483648",
+                "4294967295",
+                "-1",
+                "0x0",
+                ":0",
+                "a:b:c",
+                "u:-1",
+                "u:4294967296",
+                "huge",
+                "bad line",
+                " 0",
+                "u:nogroup",
+            ] {
+                assert!(resolve(root, text).is_err(), "{text:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn hostile_files_are_refused_at_once() {
+        let dir = std::env::temp_dir().join(format!("box-user-{}", ContainerId::random()));
+        std::fs::create_dir_all(dir.join("etc")).unwrap();
+        let passwd = dir.join("etc/passwd");
+        let root = Root::open(&dir).unwrap();
+        assert_eq!(resolve(&root, "").unwrap().uid, 0, "no passwd at all");
+        rustix::fs::mknodat(rustix::fs::CWD, &passwd, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(resolve(&root, "").is_err());
+        std::fs::remove_file(&passwd).unwrap();
+        std::fs::File::create(&passwd).unwrap().set_len(10 << 30).unwrap();
+        assert!(resolve(&root, "0").is_err());
+        std::fs::remove_file(&passwd).unwrap();
+        std::fs::create_dir(&passwd).unwrap();
+        assert!(resolve(&root, "0").is_err());
+        remove_tree(&dir).unwrap();
+    }
+}
