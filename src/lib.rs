@@ -24,3 +24,5 @@ pub mod image;
 // ── how it runs ─────────────────────────────────────────────────────────────────────────────────────────────────
 /// A bundle in, a process out: the OCI runtime. Knows no image, name or network.
 pub mod runtime;
+/// Who stays behind: stdio, attach, logs, exit.
+pub mod monitor;

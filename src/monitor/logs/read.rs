@@ -1,0 +1,296 @@
+//! Reading a log: from its oldest file to its newest, from a line or a time on, and on as it grows.
+
+use super::record::{self, Record};
+use super::seek::{self, Start};
+use super::{Driver, LogConfig, Stream, rotated};
+use crate::base::error::{Kind, fault};
+use crate::sys::memchr;
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::inotify::{CreateFlags, WatchFlags};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+/// Which records to read, and how.
+#[derive(Debug, Clone, Default)]
+pub struct LogQuery {
+    /// Only the last so many lines of those that the times select.
+    pub tail: Option<u64>,
+    /// Only what was written at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only what was written at this time or before.
+    pub until: Option<DateTime<Utc>>,
+    /// Go on as the container writes, until it has ended.
+    pub follow: bool,
+    /// Put the time before each line.
+    pub timestamps: bool,
+}
+
+/// A time as the records are compared: nanoseconds since 1970.
+pub(super) fn nanos(time: DateTime<Utc>) -> i64 {
+    // Out of range is before 1677 or after 2262: all or nothing either way.
+    time.timestamp_nanos_opt().unwrap_or(if time.timestamp() < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// How often a follower asks whether the container is alive when nothing else wakes it.
+const CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// Read a log from its oldest file to its newest.
+///
+/// `sink` gets bytes as the container wrote them, and an empty slice whenever the reader is about to wait: the time to
+/// flush. A closed pipe below the sink ends the reading without an error. `alive` says whether the container may still
+/// write; only asked when following.
+pub fn read(
+    config: &LogConfig,
+    query: &LogQuery,
+    alive: &dyn Fn() -> bool,
+    sink: &mut dyn FnMut(Stream, &[u8]) -> io::Result<()>,
+) -> Result<()> {
+    if config.driver == Driver::None {
+        return Err(fault(Kind::WrongState, "its output is not kept: it runs with `--log-driver none`"));
+    }
+    let deed = || format!("cannot read log `{}`", config.path.display());
+    let mut output = Output::new(config.driver, query, sink);
+    let result =
+        if query.follow { follow(config, query, alive, &mut output) } else { once(config, query, &mut output) };
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(error).with_context(deed),
+    }
+}
+
+fn once(config: &LogConfig, query: &LogQuery, output: &mut Output<'_>) -> io::Result<()> {
+    let files = open_all(config)?;
+    let Start { file, offset } = seek::start(config.driver, &files, query)?;
+    let mut offset = offset;
+    for file in files.into_iter().skip(file) {
+        if Cursor::new(file, offset).drain(output)? == Flow::Enough {
+            return Ok(());
+        }
+        offset = 0;
+    }
+    Ok(())
+}
+
+fn follow(config: &LogConfig, query: &LogQuery, alive: &dyn Fn() -> bool, output: &mut Output<'_>) -> io::Result<()> {
+    let watch = watch(config);
+    let files = open_all(config)?;
+    let Start { file, offset } = seek::start(config.driver, &files, query)?;
+    let mut cursors: std::collections::VecDeque<Cursor> =
+        files.into_iter().skip(file).map(|f| Cursor::new(f, 0)).collect();
+    if let Some(first) = cursors.front_mut() {
+        first.offset = offset;
+    }
+    loop {
+        // Asked before reading: what a container that has ended by now wrote is all there.
+        let was_alive = alive();
+        while let Some(cursor) = cursors.front_mut() {
+            if cursor.drain(output)? == Flow::Enough {
+                return Ok(());
+            }
+            if cursors.len() == 1 {
+                match successor(config, &cursors[0].file)? {
+                    None => break,
+                    Some(next) => cursors.push_back(Cursor::new(next, 0)),
+                }
+            } else if let Some(mut done) = cursors.pop_front() {
+                // Written between our last read and the rotation.
+                if done.drain(output)? == Flow::Enough {
+                    return Ok(());
+                }
+            }
+        }
+        if cursors.is_empty()
+            && let Some(file) = open_all(config)?.into_iter().next()
+        {
+            cursors.push_back(Cursor::new(file, 0));
+            continue;
+        }
+        if !was_alive || query.until.is_some_and(|until| Utc::now() > until) {
+            return Ok(());
+        }
+        output.flush()?;
+        wait(watch.as_ref());
+    }
+}
+
+/// A watch on the log's folder. Without one (the user's limit is reached) the follower looks at each check.
+fn watch(config: &LogConfig) -> Option<OwnedFd> {
+    let inotify = rustix::fs::inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+    let events = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE;
+    rustix::fs::inotify::add_watch(&inotify, config.path.parent()?, events).ok()?;
+    Some(inotify)
+}
+
+fn wait(watch: Option<&OwnedFd>) {
+    let mut fds: Vec<PollFd<'_>> = watch.iter().map(|fd| PollFd::new(*fd, PollFlags::IN)).collect();
+    // EINTR is as good as a wake-up.
+    let _ = rustix::event::poll(&mut fds, Some(&CHECK));
+    if let Some(watch) = watch {
+        let mut events = [0u8; 4096];
+        while rustix::io::read(watch, &mut events).is_ok_and(|count| count > 0) {}
+    }
+}
+
+/// All files of the log, oldest first.
+///
+/// Opened from the newest on: a rotation meanwhile shows a file twice, which is noticed, and never hides one.
+fn open_all(config: &LogConfig) -> io::Result<Vec<File>> {
+    let mut files: Vec<(File, u64)> = Vec::new();
+    for number in 0..=config.max_files.max(1) {
+        let path = if number == 0 { config.path.clone() } else { rotated(&config.path, number) };
+        match File::open(&path) {
+            Ok(file) => {
+                let inode = file.metadata()?.ino();
+                if !files.iter().any(|(_, known)| *known == inode) {
+                    files.push((file, inode));
+                }
+            }
+            // Between two renames one name is free.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(files.into_iter().rev().map(|(file, _)| file).collect())
+}
+
+/// The file that was begun after this one was full; `None` if this is the newest.
+fn successor(config: &LogConfig, current: &File) -> io::Result<Option<File>> {
+    let inode = current.metadata()?.ino();
+    match std::fs::metadata(&config.path) {
+        Ok(newest) if newest.ino() == inode => return Ok(None),
+        // Removed with its container, or in the middle of a rotation.
+        Err(_) => return Ok(None),
+        Ok(_) => {}
+    }
+    let files = open_all(config)?;
+    let mut position = None;
+    for (index, file) in files.iter().enumerate() {
+        if file.metadata()?.ino() == inode {
+            position = Some(index);
+        }
+    }
+    // Rotated away since: what is left begins with the oldest.
+    Ok(files.into_iter().nth(position.map_or(0, |index| index + 1)))
+}
+
+/// Whether more records are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    More,
+    Enough,
+}
+
+/// A file, and what of it is not read yet.
+struct Cursor {
+    file: File,
+    offset: u64,
+    /// A record whose end was not there yet.
+    begun: Vec<u8>,
+}
+
+impl Cursor {
+    fn new(file: File, offset: u64) -> Self {
+        Self { file, offset, begun: Vec::new() }
+    }
+
+    /// All whole records up to the end of the file.
+    fn drain(&mut self, output: &mut Output<'_>) -> io::Result<Flow> {
+        let mut buffer = std::mem::take(&mut self.begun);
+        loop {
+            let kept = buffer.len();
+            buffer.resize(kept + CHUNK, 0);
+            let count = match self.file.read_at(&mut buffer[kept..], self.offset) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    buffer.truncate(kept);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            buffer.truncate(kept + count);
+            self.offset += count as u64;
+            if count == 0 {
+                self.begun = buffer;
+                return Ok(Flow::More);
+            }
+            let mut rest = buffer.as_slice();
+            while let Some(end) = memchr::find(b'\n', rest) {
+                if output.record(&rest[..=end])? == Flow::Enough {
+                    return Ok(Flow::Enough);
+                }
+                rest = &rest[end + 1..];
+            }
+            let read = buffer.len() - rest.len();
+            buffer.drain(..read);
+            if buffer.len() > seek::MAX_RECORD {
+                // No record of ours is so long: the file is damaged here.
+                buffer.clear();
+            }
+        }
+    }
+}
+
+/// Where records go, and which.
+struct Output<'a> {
+    driver: Driver,
+    since: Option<i64>,
+    until: Option<i64>,
+    timestamps: bool,
+    /// Whether the last record of a stream did not end its line.
+    begun: [bool; 2],
+    sink: &'a mut dyn FnMut(Stream, &[u8]) -> io::Result<()>,
+}
+
+impl<'a> Output<'a> {
+    fn new(driver: Driver, query: &LogQuery, sink: &'a mut dyn FnMut(Stream, &[u8]) -> io::Result<()>) -> Self {
+        Self {
+            driver,
+            since: query.since.map(nanos),
+            until: query.until.map(nanos),
+            timestamps: query.timestamps,
+            begun: [false; 2],
+            sink,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (self.sink)(Stream::Stdout, &[])?;
+        (self.sink)(Stream::Stderr, &[])
+    }
+
+    fn record(&mut self, line: &[u8]) -> io::Result<Flow> {
+        let Some(Record { stream, text, whole, time }) = self.wanted(line) else { return Ok(Flow::More) };
+        if let Some(until) = self.until
+            && time_of(&time).is_some_and(|time| time > until)
+        {
+            return Ok(Flow::Enough);
+        }
+        let begun = self.begun.get_mut(stream as usize).map(|begun| std::mem::replace(begun, !whole));
+        if self.timestamps && begun == Some(false) {
+            (self.sink)(stream, format!("{time} ").as_bytes())?;
+        }
+        if !text.is_empty() {
+            (self.sink)(stream, &text)?;
+        }
+        Ok(Flow::More)
+    }
+
+    fn wanted<'b>(&self, line: &'b [u8]) -> Option<Record<'b>> {
+        let record = record::parse(self.driver, line)?;
+        match self.since {
+            Some(since) => record.nanos().is_none_or(|time| time >= since).then_some(record),
+            None => Some(record),
+        }
+    }
+}
+
+fn time_of(text: &str) -> Option<i64> {
+    DateTime::parse_from_rfc3339(text).ok()?.timestamp_nanos_opt()
+}
