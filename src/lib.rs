@@ -26,3 +26,5 @@ pub mod image;
 pub mod runtime;
 /// Who stays behind: stdio, attach, logs, exit.
 pub mod monitor;
+/// Giving a namespace an address: slirp4netns, published ports. Knows no container.
+pub mod network;
