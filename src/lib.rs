@@ -28,3 +28,8 @@ pub mod runtime;
 pub mod monitor;
 /// Giving a namespace an address: slirp4netns, published ports. Knows no container.
 pub mod network;
+// ── the container itself ────────────────────────────────────────────────────────────────────────────────────────
+/// Opens all of the above once, in order; owns handles, has no verbs.
+pub mod engine;
+/// A container's life: request, config, spec, record, then one verb a file.
+pub mod container;

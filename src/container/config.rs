@@ -1,0 +1,177 @@
+//! What was decided when a container was created, as kept on disk: `containers/<id>/config.json`.
+//!
+//! Written once. Everything that depends on the image or the host at that time is resolved here, so that starting
+//! needs neither.
+
+use super::request::{LogDriver, Mount, Userns};
+use crate::base::digest::Digest;
+use crate::base::id::ContainerId;
+use crate::network::{NetworkMode, PortMapping};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The version of the file that this program writes.
+pub const VERSION: u32 = 1;
+
+/// A container as it was decided.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Config {
+    /// [`VERSION`].
+    pub version: u32,
+    /// 64 digits.
+    pub id: ContainerId,
+    /// The name it is claimed under.
+    pub name: String,
+    /// When, in nanoseconds since 1970.
+    pub created: i64,
+    /// Where the root file system comes from.
+    pub root: RootSource,
+    /// The command: entrypoint and arguments.
+    pub args: Vec<String>,
+    /// How many of `args` are the entrypoint.
+    pub entrypoint_len: usize,
+    /// `K=V`, each key once.
+    pub env: Vec<String>,
+    /// The working folder, absolute.
+    pub workdir: String,
+    /// `user[:group]` as asked, resolved at each start in the container's own files; empty: root.
+    pub user: String,
+    /// The host name.
+    pub hostname: String,
+    /// Binds and tmpfs, sources absolute.
+    pub mounts: Vec<Mount>,
+    /// The image's volumes: container paths, each with a folder of the container's own.
+    pub volumes: Vec<PathBuf>,
+    /// The root is read-only.
+    pub read_only: bool,
+    /// The network.
+    pub network: NetworkMode,
+    /// Published ports, as asked; 0 is decided at each start.
+    pub ports: Vec<PortMapping>,
+    /// The image's exposed ports, `80/tcp`.
+    pub exposed: Vec<String>,
+    /// A small init is process 1.
+    pub init: bool,
+    /// Labels, the image's and the request's.
+    pub labels: BTreeMap<String, String>,
+    /// All rights, no filters.
+    pub privileged: bool,
+    /// `--cap-add`, normalised.
+    pub cap_add: Vec<String>,
+    /// `--cap-drop`, normalised.
+    pub cap_drop: Vec<String>,
+    /// The bounding set, `CAP_…`.
+    pub capabilities: Vec<String>,
+    /// What `stop` sends.
+    pub stop_signal: i32,
+    /// How long `stop` waits before SIGKILL, seconds.
+    pub stop_timeout: u64,
+    /// Who keeps the output.
+    pub log_driver: LogDriver,
+    /// Namespaces shared with the host.
+    pub host_pid: bool,
+    /// See `host_pid`.
+    pub host_ipc: bool,
+    /// See `host_pid`.
+    pub host_uts: bool,
+    /// How ids are mapped.
+    pub userns: Userns,
+    /// A terminal.
+    pub tty: bool,
+    /// Stdin is kept open.
+    pub interactive: bool,
+    /// Stdin ends with the first client's.
+    pub stdin_once: bool,
+    /// Removed when it ends.
+    pub remove: bool,
+    /// A file to remove with the container.
+    pub cidfile: Option<PathBuf>,
+    /// Not kept: the file could not be read, and everything else here is made up.
+    #[serde(skip)]
+    pub damaged: bool,
+}
+
+/// Where a root file system comes from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum RootSource {
+    /// The layers of an image.
+    Image {
+        /// As the user called it, normalised; the id where it has no name.
+        name: String,
+        /// The config's digest.
+        id: Digest,
+        /// The manifest's digest.
+        manifest: Digest,
+        /// Unpacked layers, lowest first.
+        layers: Vec<Digest>,
+    },
+    /// A folder of the host.
+    Rootfs {
+        /// Absolute.
+        path: PathBuf,
+        /// With an overlay above it.
+        overlay: bool,
+    },
+}
+
+impl Config {
+    /// Stands for a config that cannot be read, so that the container can be listed and removed.
+    pub fn damaged(id: ContainerId) -> Self {
+        Self {
+            version: VERSION,
+            name: id.short().to_owned(),
+            id,
+            created: 0,
+            root: RootSource::Rootfs { path: "damaged".into(), overlay: false },
+            args: Vec::new(),
+            entrypoint_len: 0,
+            env: Vec::new(),
+            workdir: "/".into(),
+            user: String::new(),
+            hostname: String::new(),
+            mounts: Vec::new(),
+            volumes: Vec::new(),
+            read_only: false,
+            network: NetworkMode::None,
+            ports: Vec::new(),
+            exposed: Vec::new(),
+            init: false,
+            labels: BTreeMap::new(),
+            privileged: false,
+            cap_add: Vec::new(),
+            cap_drop: Vec::new(),
+            capabilities: Vec::new(),
+            stop_signal: crate::base::signal::SIGTERM,
+            stop_timeout: 10,
+            log_driver: LogDriver::K8sFile,
+            host_pid: false,
+            host_ipc: false,
+            host_uts: false,
+            userns: Userns::Host,
+            tty: false,
+            interactive: false,
+            stdin_once: false,
+            remove: false,
+            cidfile: None,
+            damaged: true,
+        }
+    }
+
+    /// The image's name, or the folder.
+    pub fn image_name(&self) -> String {
+        match &self.root {
+            RootSource::Image { name, .. } => name.clone(),
+            RootSource::Rootfs { path, .. } => path.display().to_string(),
+        }
+    }
+
+    /// The layers it stands on, lowest first.
+    pub fn layers(&self) -> &[Digest] {
+        match &self.root {
+            RootSource::Image { layers, .. } => layers,
+            RootSource::Rootfs { .. } => &[],
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! `create`: decide everything, then publish it.
+
+use super::config::{Config, RootSource, VERSION};
+use super::record::{self, Container};
+use super::request::{Mount, PullPolicy, Request, Source, Userns};
+use super::{environment, names};
+use crate::base::error::{Fault, Kind, fault};
+use crate::base::id::ContainerId;
+use crate::base::lock::Lock;
+use crate::base::{env, signal, timing};
+use crate::engine::Engine;
+use crate::image::{self, Image, Progress};
+use crate::network::NetworkMode;
+use crate::oci::image::ImageConfig;
+use crate::runtime::capabilities;
+use anyhow::{Context, Result};
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+/// Create a container and leave it so. Prints nothing; the caller prints the id.
+pub fn create(engine: &Engine, request: Request, progress: &dyn Progress) -> Result<Container> {
+    let (container, lock) = prepare(engine, request, progress)?;
+    // Nobody works on it any more.
+    let _ = std::fs::remove_dir(&container.run_dir);
+    drop(lock);
+    Ok(container)
+}
+
+/// Create a container and keep its lock, for whoever starts it at once.
+pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress) -> Result<(Container, Lock)> {
+    check(&request)?;
+    // What the container will stand on must not be collected before its record is there.
+    let _lease = engine.store.lease()?;
+    let (root, image) = match &request.source {
+        Source::Image(text) => {
+            let image = find_image(engine, text, &request, progress)?;
+            (image_root(text, &image), image.config)
+        }
+        Source::Rootfs { path, overlay } => (rootfs(path, *overlay)?, ImageConfig::default()),
+    };
+    timing::phase("find image");
+    let made_up = request.name.is_none();
+    let cidfile = request.cidfile.clone();
+    let mut config = decide(engine, request, root, &image)?;
+    let mut attempt = 0;
+    let (container, lock) = loop {
+        match record::publish(&engine.dirs, config.clone()) {
+            Err(error) if made_up && attempt < 5 && crate::base::error::kind(&error) == Kind::NameInUse => {
+                attempt += 1;
+                config.name = names::made_up(ContainerId::random().as_str(), attempt);
+            }
+            result => break result?,
+        }
+    };
+    if let Some(path) = &cidfile
+        && let Err(error) = crate::base::fs::create_new(path, container.config.id.as_str().as_bytes())
+    {
+        let _ = container.delete(&engine.dirs);
+        return Err(error.context("cannot write the container's id"));
+    }
+    timing::phase("create");
+    Ok((container, lock))
+}
+
+/// What can be refused before anything is looked up.
+fn check(request: &Request) -> Result<()> {
+    if let Some(name) = &request.name {
+        names::check(name)?;
+    }
+    if let Some(hostname) = &request.hostname {
+        let fits = hostname.len() <= 64 && !hostname.is_empty() && !hostname.starts_with('-');
+        if !fits || !hostname.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
+            let text =
+                format!("`{}` cannot be a host name: use up to 64 letters, digits and `.-_`", hostname.escape_debug());
+            return Err(fault(Kind::Usage, text));
+        }
+    }
+    if request.host_uts && request.hostname.is_some() {
+        return Err(fault(Kind::Usage, "a host name cannot be set with `--uts host`: it would be the host's"));
+    }
+    if request.network == Some(NetworkMode::None) && !request.ports.is_empty() {
+        let text = "ports cannot be published with `--network none`: nothing leads there";
+        return Err(Fault::new(Kind::Usage, text).hint("leave out --network, or -p").into());
+    }
+    if let Some(path) = request.cidfile.as_ref().filter(|path| path.exists()) {
+        let text = format!("the container id file `{}` exists already", path.display());
+        return Err(Fault::new(Kind::Usage, text).hint(format!("rm {}", path.display())).into());
+    }
+    let targets: Vec<&Path> = request.mounts.iter().map(target).collect();
+    for (index, path) in targets.iter().enumerate() {
+        if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) || *path == Path::new("/")
+        {
+            return Err(fault(
+                Kind::Usage,
+                format!("`{}` cannot be mounted on: give an absolute path", path.display()),
+            ));
+        }
+        if targets[..index].contains(path) {
+            return Err(fault(Kind::Usage, format!("`{}` is mounted on twice", path.display())));
+        }
+    }
+    Ok(())
+}
+
+fn target(mount: &Mount) -> &Path {
+    match mount {
+        Mount::Bind { target, .. } | Mount::Tmpfs { target, .. } => target,
+    }
+}
+
+/// The image by the pull policy.
+fn find_image(engine: &Engine, text: &str, request: &Request, progress: &dyn Progress) -> Result<Image> {
+    let found = image::find(&engine.store, text)?;
+    let pull = || {
+        let options = image::PullOptions { reference: text, tls_verify: request.tls_verify, ..Default::default() };
+        super::pull(engine, &options, progress)
+    };
+    match (request.pull, found) {
+        (PullPolicy::Never | PullPolicy::Missing, Some(image)) => Ok(image),
+        (PullPolicy::Never, None) => {
+            let text = format!("no such image `{}`", text.escape_debug());
+            Err(Fault::new(Kind::NotFound, text.clone()).hint(format!("box pull {}", request_image(request))).into())
+        }
+        (PullPolicy::Newer, Some(image)) => pull().or(Ok(image)),
+        _ => pull(),
+    }
+}
+
+fn request_image(request: &Request) -> &str {
+    match &request.source {
+        Source::Image(text) => text,
+        Source::Rootfs { .. } => "",
+    }
+}
+
+fn image_root(text: &str, image: &Image) -> RootSource {
+    let name = super::images::name_meant(image, text).or_else(|| image.names.first().cloned());
+    let name = name.unwrap_or_else(|| image.id.to_string());
+    let layers = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
+    RootSource::Image { name, id: image.id.clone(), manifest: image.manifest.digest.clone(), layers }
+}
+
+fn rootfs(path: &Path, overlay: bool) -> Result<RootSource> {
+    let deed = || format!("cannot use `{}` as root file system", path.display());
+    let path = std::fs::canonicalize(path).with_context(deed)?;
+    if !path.is_dir() {
+        return Err(fault(Kind::Usage, "it is not a folder").context(deed()));
+    }
+    Ok(RootSource::Rootfs { path, overlay })
+}
+
+/// Everything that a container is, from what was asked and what the image says.
+fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConfig) -> Result<Config> {
+    let id = ContainerId::random();
+    let hostname = match (&request.hostname, request.host_uts) {
+        (Some(name), _) => name.clone(),
+        (None, true) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        (None, false) => id.short().to_owned(),
+    };
+    if request.network == Some(NetworkMode::Host) && !request.ports.is_empty() {
+        let text = "published ports mean nothing with `--network host`: the container has all of the host's";
+        engine.warn(&Fault::new(Kind::Usage, text));
+    }
+    let (args, entrypoint_len) = command(&request, image)?;
+    let (capabilities, cap_add, cap_drop) = capability_sets(&request)?;
+    let stop_signal = request.stop_signal.as_ref().or(image.stop_signal.as_ref());
+    let mounts = absolute_mounts(request.mounts.clone())?;
+    let mut labels = image.labels.clone();
+    labels.extend(request.labels.clone());
+    Ok(Config {
+        version: VERSION,
+        name: request.name.clone().unwrap_or_else(|| names::made_up(ContainerId::random().as_str(), 0)),
+        created: super::now(),
+        root,
+        args,
+        entrypoint_len,
+        env: environment::decide(&request, image, &hostname, |text| engine.warn(&Fault::new(Kind::BadData, text)))?,
+        workdir: workdir(&request, image)?,
+        user: user(&request, image, engine.caller())?,
+        hostname,
+        volumes: volumes(image, &mounts),
+        mounts,
+        read_only: request.read_only,
+        network: request.network.unwrap_or_default(),
+        ports: request.ports,
+        exposed: image.exposed_ports.clone(),
+        init: request.init,
+        labels,
+        privileged: request.privileged,
+        cap_add,
+        cap_drop,
+        capabilities,
+        stop_signal: stop_signal
+            .map_or(Ok(signal::SIGTERM), |text| signal::parse(text))
+            .context("cannot use the stop signal")?,
+        stop_timeout: request.stop_timeout.or(image.stop_timeout).unwrap_or(10),
+        log_driver: request.log_driver,
+        host_pid: request.host_pid,
+        host_ipc: request.host_ipc,
+        host_uts: request.host_uts,
+        userns: request.userns,
+        tty: request.tty,
+        interactive: request.interactive,
+        stdin_once: request.interactive && !request.detach,
+        remove: request.remove,
+        cidfile: request.cidfile.map(std::path::absolute).transpose()?,
+        damaged: false,
+        id,
+    })
+}
+
+/// The words to execute, and how many of them are the entrypoint.
+fn command(request: &Request, image: &ImageConfig) -> Result<(Vec<String>, usize)> {
+    let entrypoint = request.entrypoint.clone().or_else(|| image.entrypoint.clone()).unwrap_or_default();
+    // An entrypoint of the user's own drops the image's command, which was written for the image's entrypoint.
+    let command = match (&request.command, &request.entrypoint) {
+        (command, _) if !command.is_empty() => command.clone(),
+        (_, None) => image.cmd.clone().unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let length = entrypoint.len();
+    let args: Vec<String> = entrypoint.into_iter().chain(command).collect();
+    if args.first().is_none_or(String::is_empty) {
+        let name = request_image(request);
+        return Err(Fault::new(
+            Kind::Usage,
+            "there is no command to run: neither the image nor the command line has one",
+        )
+        .hint(format!("box run {name} COMMAND"))
+        .into());
+    }
+    if args.iter().any(|arg| arg.contains('\0')) {
+        return Err(fault(Kind::BadData, "the command holds a NUL character"));
+    }
+    Ok((args, length))
+}
+
+/// The bounding set, and the two lists as they will be shown.
+fn capability_sets(request: &Request) -> Result<(Vec<String>, Vec<String>, Vec<String>)> {
+    let parse = |words: &[String]| -> Result<Vec<String>> {
+        let names = words.iter().flat_map(|word| word.split(',')).map(str::trim).filter(|word| !word.is_empty());
+        names
+            .map(|name| match name.eq_ignore_ascii_case("all") {
+                true => Ok("ALL".to_owned()),
+                false => Ok(format!("CAP_{}", capabilities::parse(name)?)),
+            })
+            .collect()
+    };
+    let (add, drop) = (parse(&request.cap_add)?, parse(&request.cap_drop)?);
+    if let Some(both) = add.iter().find(|name| drop.contains(name)) {
+        return Err(fault(Kind::Usage, format!("capability `{both}` cannot be both added and dropped")));
+    }
+    let all = || capabilities::possible().map(|capability| format!("CAP_{capability}"));
+    let mut set: BTreeSet<String> = match () {
+        () if request.privileged || add.iter().any(|name| name == "ALL") => all().collect(),
+        () if drop.iter().any(|name| name == "ALL") => BTreeSet::new(),
+        () => capabilities::DEFAULT.iter().map(|capability| format!("CAP_{capability}")).collect(),
+    };
+    set.extend(add.iter().filter(|name| *name != "ALL").cloned());
+    set.retain(|name| !drop.contains(name));
+    Ok((set.into_iter().collect(), add, drop))
+}
+
+/// The working folder: absolute, and without characters that could forge a line somewhere.
+fn workdir(request: &Request, image: &ImageConfig) -> Result<String> {
+    let text = match &request.workdir {
+        Some(text) => text.as_str(),
+        None if image.working_dir.is_empty() => "/",
+        None => &image.working_dir,
+    };
+    let kind = if request.workdir.is_some() { Kind::Usage } else { Kind::BadData };
+    if text.chars().any(char::is_control) {
+        return Err(fault(kind, format!("the working folder `{}` holds control characters", text.escape_debug())));
+    }
+    match (text.starts_with('/'), request.workdir.is_some()) {
+        (true, _) => Ok(text.to_owned()),
+        // docker reads an image's relative folder from the root.
+        (false, false) => Ok(format!("/{text}")),
+        (false, true) => Err(fault(kind, format!("the working folder `{text}` is not an absolute path"))),
+    }
+}
+
+fn user(request: &Request, image: &ImageConfig, caller: (u32, u32)) -> Result<String> {
+    let text = match (&request.user, request.userns) {
+        (Some(user), _) => user.clone(),
+        // keep-id means the caller, inside as outside.
+        (None, Userns::KeepId) => format!("{}:{}", caller.0, caller.1),
+        (None, Userns::Host) => image.user.clone(),
+    };
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(fault(Kind::BadData, format!("`{}` cannot be a user", text.escape_debug())));
+    }
+    Ok(text)
+}
+
+/// The image's volumes that nothing of the user's covers.
+fn volumes(image: &ImageConfig, mounts: &[Mount]) -> Vec<PathBuf> {
+    let usable = |path: &&PathBuf| {
+        let named = path.components().filter(|part| matches!(part, Component::Normal(_))).count();
+        let plain = path.is_absolute() && named > 0 && !path.components().any(|part| part == Component::ParentDir);
+        let system = ["/proc", "/sys", "/dev"].iter().any(|dir| path.starts_with(dir));
+        let control = path.to_string_lossy().chars().any(char::is_control);
+        plain && !system && !control && !mounts.iter().any(|mount| target(mount) == path.as_path())
+    };
+    let paths: Vec<PathBuf> = image.volumes.iter().map(PathBuf::from).collect();
+    paths.iter().filter(usable).cloned().collect()
+}
+
+fn absolute_mounts(mounts: Vec<Mount>) -> Result<Vec<Mount>> {
+    let absolute = |mount| match mount {
+        Mount::Bind { source, target, read_only, recursive } => {
+            let source = std::path::absolute(&source)?;
+            if !source.exists() {
+                let text = format!("cannot mount `{}`: it does not exist", source.display());
+                return Err(Fault::new(Kind::Usage, text).hint(format!("mkdir -p {}", source.display())).into());
+            }
+            Ok(Mount::Bind { source, target, read_only, recursive })
+        }
+        tmpfs => Ok(tmpfs),
+    };
+    mounts.into_iter().map(absolute).collect()
+}
+
+/// The default of `--userns`, from the environment.
+pub fn default_userns() -> Result<Userns> {
+    parse_userns(env::userns().as_deref().unwrap_or_default())
+}
+
+/// Parse `--userns`: nothing, `host` or `keep-id`.
+pub fn parse_userns(text: &str) -> Result<Userns> {
+    match text {
+        "" | "host" => Ok(Userns::Host),
+        "keep-id" => Ok(Userns::KeepId),
+        other => Err(fault(
+            Kind::Usage,
+            format!("`{}` is no user namespace mode: use host or keep-id", other.escape_debug()),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caps(add: &[&str], drop: &[&str]) -> Result<Vec<String>> {
+        let list = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+        let request = Request { cap_add: list(add), cap_drop: list(drop), ..Default::default() };
+        capability_sets(&request).map(|sets| sets.0)
+    }
+
+    #[test]
+    fn capabilities_are_added_and_dropped() {
+        assert_eq!(caps(&[], &[]).unwrap().len(), 11);
+        assert_eq!(caps(&["net_raw", "CAP_SYS_TIME"], &["chown"]).unwrap().len(), 12);
+        assert_eq!(caps(&["net_raw,chown"], &["all"]).unwrap(), ["CAP_CHOWN", "CAP_NET_RAW"]);
+        assert_eq!(caps(&["ALL"], &["SYS_ADMIN"]).unwrap().len(), 40);
+        assert!(caps(&["CHOWN"], &["cap_chown"]).is_err());
+        assert!(caps(&["NOPE"], &[]).is_err());
+    }
+
+    #[test]
+    fn commands_and_entrypoints() {
+        let image =
+            ImageConfig { entrypoint: Some(vec!["e".into()]), cmd: Some(vec!["c".into()]), ..Default::default() };
+        let words = |entrypoint: Option<&[&str]>, command: &[&str]| {
+            let list = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let request = Request { entrypoint: entrypoint.map(list), command: list(command), ..Default::default() };
+            command_words(&request, &image)
+        };
+        fn command_words(request: &Request, image: &ImageConfig) -> String {
+            command(request, image).map(|(args, _)| args.join(" ")).unwrap_or_else(|_| "error".into())
+        }
+        assert_eq!(words(None, &[]), "e c");
+        assert_eq!(words(None, &["x", "y"]), "e x y");
+        assert_eq!(words(Some(&["n"]), &[]), "n");
+        assert_eq!(words(Some(&[]), &["x"]), "x");
+        assert_eq!(words(Some(&[]), &[]), "error");
+    }
+
+    #[test]
+    fn working_folders() {
+        let decide = |asked: Option<&str>, image: &str| {
+            let request = Request { workdir: asked.map(str::to_owned), ..Default::default() };
+            workdir(&request, &ImageConfig { working_dir: image.into(), ..Default::default() }).ok()
+        };
+        assert_eq!(decide(None, "").as_deref(), Some("/"));
+        assert_eq!(decide(None, "app").as_deref(), Some("/app"));
+        assert_eq!(decide(Some("/x"), "/app").as_deref(), Some("/x"));
+        assert_eq!(decide(Some("x"), ""), None);
+        assert_eq!(decide(None, "/x\nroot2:x:0:0::/:/bin/sh"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! What starting needs to know of the host: ids, limits, files that are bound into the container.
+
+use super::config::Config;
+use super::spec::Host;
+use crate::engine::Engine;
+use crate::network;
+use crate::rootless::Ids;
+use crate::runtime::defaults;
+use anyhow::{Context, Result};
+use rustix::process::{Resource, getrlimit};
+use std::path::{Path, PathBuf};
+
+/// The ids at hand: who called, and how many subordinate ids there are.
+#[derive(Debug, Clone, Copy)]
+pub struct CallerIds {
+    /// The caller's uid and gid outside.
+    pub caller: (u32, u32),
+    /// How many ids above 0 the namespace maps.
+    pub subordinate: u32,
+}
+
+/// Ask this process's namespace for its ids. In U0.
+pub fn ids(engine: &Engine) -> Result<CallerIds> {
+    let caller = engine.caller();
+    let subordinate = match engine.ids()? {
+        Ids::Single(_) => 0,
+        Ids::Full => mapped("/proc/self/uid_map").saturating_sub(1),
+        Ids::Root => 65536,
+    };
+    Ok(CallerIds { caller, subordinate })
+}
+
+/// How many ids a map file maps.
+fn mapped(file: &str) -> u32 {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().filter_map(|line| line.split_whitespace().nth(2)?.parse::<u32>().ok()).fold(0, u32::saturating_add)
+}
+
+/// Everything that the specification needs.
+pub fn facts(engine: &Engine, dir: &Path, config: &Config) -> Result<Host> {
+    let ids = ids(engine)?;
+    let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20).min(1 << 20);
+    let devices = if config.privileged && *engine.ids()? == Ids::Root { devices() } else { Vec::new() };
+    Ok(Host {
+        dir: dir.to_path_buf(),
+        masked: if config.privileged { Vec::new() } else { defaults::masked_paths() },
+        mqueue: config.host_ipc && Path::new("/dev/mqueue").is_dir(),
+        open_files: limit,
+        tty_group: ids.subordinate >= 5,
+        subordinate: ids.subordinate,
+        caller: ids.caller,
+        devices,
+    })
+}
+
+/// The host's devices that real root hands to a privileged container, without terminals and what box mounts itself.
+fn devices() -> Vec<PathBuf> {
+    use std::os::unix::fs::FileTypeExt;
+    let own =
+        ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "fd", "stdin", "stdout", "stderr"];
+    let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+    let wanted = entries.filter(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let device = entry.file_type().is_ok_and(|kind| kind.is_char_device() || kind.is_block_device());
+        device && !name.starts_with("tty") && !name.starts_with("vcs") && !own.contains(&name.as_ref())
+    });
+    wanted.map(|entry| entry.path()).collect()
+}
+
+/// Write `hosts`, `resolv.conf` and `hostname`, which are bound into the container.
+pub fn write_files(dir: &Path, config: &Config) -> Result<()> {
+    let names = [config.hostname.as_str(), config.name.as_str()];
+    let hosts =
+        network::hosts(&config.network, &network::host_file(Path::new("/etc/hosts")), &names, network::host_address());
+    let resolv = network::resolv_conf(&network::host_file(Path::new("/etc/resolv.conf")), &config.network);
+    let hostname = format!("{}\n", config.hostname);
+    for (name, text) in [("hosts", hosts), ("resolv.conf", resolv), ("hostname", hostname)] {
+        let path = dir.join(name);
+        write_readable(&path, text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Every user of the container reads these files.
+fn write_readable(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)?;
+    file.write_all(bytes)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}

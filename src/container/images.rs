@@ -1,0 +1,104 @@
+//! Images where containers come in: pulling for one that is about to run, removing one that others stand on.
+//!
+//! Pulling and loading need threads and much memory, and the caller forks a monitor afterwards; so they are done in a
+//! child process.
+
+use super::record::Status;
+use crate::base::error::{self, Kind, fault};
+use crate::engine::Engine;
+use crate::image::{self, Image, Loaded, Progress, PullOptions, Removed};
+use crate::oci::reference::Reference;
+use crate::sys::process::{self, Ended, Fork};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Pull an image and find it.
+///
+/// Errors are those of `image::pull`; an interrupted pull is [`Kind::Interrupted`].
+pub fn pull(engine: &Engine, options: &PullOptions<'_>, progress: &dyn Progress) -> Result<Image> {
+    let id = in_child(engine, || Ok(image::pull(&engine.store, options, progress)?.id.to_string()))?;
+    let missing = || fault(Kind::BadData, format!("image `{}` is not in the store after its pull", options.reference));
+    image::find(&engine.store, &id)?.ok_or_else(missing)
+}
+
+/// Load images from an archive; `None`: from standard input. Returns their names or ids.
+pub fn load(engine: &Engine, input: Option<&Path>, progress: &dyn Progress) -> Result<Vec<String>> {
+    let names = |loaded: Loaded| if loaded.names.is_empty() { vec![loaded.id.to_string()] } else { loaded.names };
+    let work = || {
+        let loaded = image::load(&engine.store, input, progress)?;
+        Ok(loaded.into_iter().flat_map(names).collect::<Vec<_>>().join("\n"))
+    };
+    Ok(in_child(engine, work)?.lines().map(str::to_owned).collect())
+}
+
+/// The name of an image that `text` means; `None` if it means the id or a digest.
+pub(super) fn name_meant(image: &Image, text: &str) -> Option<String> {
+    let asked =
+        ["localhost", "docker.io"].map(|home| Reference::parse_with_default(text, home).map(|name| name.to_string()));
+    image.names.iter().find(|name| asked.iter().any(|asked| asked.as_ref().is_ok_and(|asked| asked == *name))).cloned()
+}
+
+/// Remove an image by name or id. With `force`, containers made from it are removed first.
+///
+/// Errors: [`Kind::NotFound`], [`Kind::InUse`] with the containers' names.
+pub fn remove_image(engine: &Engine, text: &str, force: bool) -> Result<Vec<Removed>> {
+    if force {
+        let image = image::find(&engine.store, text)?;
+        // One name of several is only taken away.
+        if let Some(image) = image.filter(|image| image.names.len() < 2 || name_meant(image, text).is_none()) {
+            for container in super::used_by(engine, &image.id) {
+                super::remove(engine, &container, super::RemoveOptions { force: true, time: None })?;
+            }
+        }
+    }
+    // Layers belong to subordinate ids.
+    engine.enter()?;
+    let names = |id: &crate::base::digest::Digest| -> Vec<String> {
+        let name = |container: super::Container| match container.status() {
+            Status::Running(_) => format!("{} (running)", container.config.name),
+            _ => container.config.name,
+        };
+        super::used_by(engine, id).into_iter().map(name).collect()
+    };
+    image::remove(&engine.store, text, image::RemoveOptions { force }, &super::layers_in_use(engine), &names)
+}
+
+/// Do work that uses threads in a forked child, in U0; its text or its error comes back.
+fn in_child(engine: &Engine, work: impl FnOnce() -> Result<String>) -> Result<String> {
+    let (reading, writing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("cannot make a pipe")?;
+    let pid = match process::fork().context("cannot fork")? {
+        Fork::Child => {
+            drop(reading);
+            let _ = process::set_parent_death_signal(crate::base::signal::SIGTERM);
+            let result = engine.enter().and_then(|_| work());
+            let answer = Answer {
+                text: result.as_ref().ok().cloned(),
+                error: result.err().map(|error| error::encode(&error)).unwrap_or_default(),
+            };
+            let _ = serde_json::to_writer(File::from(writing), &answer);
+            process::exit_now(0)
+        }
+        Fork::Parent(pid) => pid,
+    };
+    drop(writing);
+    let mut bytes = Vec::new();
+    File::from(reading).read_to_end(&mut bytes).context("cannot hear of the pull")?;
+    let ended = process::wait(pid).context("cannot wait for the pull")?;
+    let Ok(answer) = serde_json::from_slice::<Answer>(&bytes) else {
+        return Err(match ended {
+            Ended::Signaled(signal) => fault(Kind::Interrupted(signal), "the pull was interrupted"),
+            Ended::Exited(_) => fault(Kind::Other, "the pull ended without an answer"),
+        });
+    };
+    answer.text.ok_or_else(|| error::decode(&answer.error))
+}
+
+/// What the child says.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    text: Option<String>,
+    error: Vec<u8>,
+}

@@ -1,0 +1,247 @@
+//! `inspect`: a container as podman's JSON, with the keys that scripts read.
+
+use super::config::{Config, RootSource};
+use super::record::{Container, Status};
+use super::request::{LogDriver, Mount, Userns};
+use crate::base::signal;
+use crate::base::time::rfc3339;
+use crate::engine::Engine;
+use crate::network::{CONTAINER_ADDRESS, GATEWAY, NetworkMode, PortMapping};
+use serde_json::{Map, Value, json};
+
+/// Go's zero time, which podman and docker print for "never".
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// The container as one JSON object.
+pub fn inspect(engine: &Engine, container: &Container) -> Value {
+    let config = &container.config;
+    let status = container.status();
+    let running = matches!(status, Status::Running(_));
+    let text = |name: &str| container.dir.join(name).display().to_string();
+    let (image, digest) = match &config.root {
+        RootSource::Image { id, manifest, .. } => (id.digits().to_owned(), manifest.to_string()),
+        RootSource::Rootfs { .. } => (String::new(), String::new()),
+    };
+    let rootfs =
+        if let RootSource::Rootfs { path, .. } = &config.root { path.display().to_string() } else { String::new() };
+    let lower: Vec<String> =
+        config.layers().iter().rev().map(|layer| engine.store.layer_path(layer).display().to_string()).collect();
+    json!({
+        "Id": config.id,
+        "Created": time(config.created),
+        "Path": config.args.first(),
+        "Args": config.args.get(1..).unwrap_or_default(),
+        "State": state(&status, running),
+        "Image": image,
+        "ImageDigest": digest,
+        "ImageName": config.image_name(),
+        "Rootfs": rootfs,
+        "Pod": "",
+        "ResolvConfPath": text("resolv.conf"),
+        "HostnamePath": text("hostname"),
+        "HostsPath": text("hosts"),
+        "StaticDir": container.dir.display().to_string(),
+        "OCIRuntime": "box",
+        "Name": config.name,
+        "RestartCount": 0,
+        "Driver": "overlay",
+        "EffectiveCaps": config.capabilities,
+        "BoundingCaps": config.capabilities,
+        "ExecIDs": [],
+        "GraphDriver": {
+            "Name": "overlay",
+            "Data": { "LowerDir": lower.join(":"), "UpperDir": text("upper"), "WorkDir": text("work") },
+        },
+        "Mounts": mounts(container),
+        "Dependencies": [],
+        "NetworkSettings": network(config, &status),
+        "Namespace": "",
+        "IsInfra": false,
+        "Config": config_keys(config),
+        "HostConfig": host_config(container),
+    })
+}
+
+/// Nanoseconds since 1970 as RFC 3339.
+fn time(at: i64) -> String {
+    rfc3339(&chrono::DateTime::from_timestamp_nanos(at))
+}
+
+fn state(status: &Status, running: bool) -> Value {
+    let (pid, monitor) = if let Status::Running(run) = status { (run.pid, run.monitor) } else { (0, 0) };
+    let (code, started, finished, error) = match status {
+        Status::Exited(exit) => (exit.code, exit.started, exit.finished, exit.error.as_str()),
+        Status::Running(run) => (0, run.started, 0, ""),
+        _ => (0, 0, 0, ""),
+    };
+    let moment = |at: i64| if at == 0 { NEVER.to_owned() } else { time(at) };
+    json!({
+        "OciVersion": "1.3.0",
+        "Status": status.word(),
+        "Running": running,
+        "Paused": false,
+        "Restarting": false,
+        "OOMKilled": false,
+        "Dead": false,
+        "Pid": pid,
+        "ConmonPid": monitor,
+        "ExitCode": code,
+        "Error": error,
+        "StartedAt": moment(started),
+        "FinishedAt": moment(finished),
+    })
+}
+
+/// `[{HostIp, HostPort}]` by `80/tcp`; null for a port that is exposed and not published.
+fn port_map(ports: &[PortMapping], exposed: &[String]) -> Value {
+    let mut map = Map::new();
+    for port in exposed {
+        let key = if port.contains('/') { port.clone() } else { format!("{port}/tcp") };
+        map.insert(key, Value::Null);
+    }
+    for port in ports {
+        let key = format!("{}/{}", port.container_port, port.protocol);
+        let ip = port.host_ip.map_or_else(|| "0.0.0.0".to_owned(), |ip| ip.to_string());
+        let entry = json!({ "HostIp": ip, "HostPort": port.host_port.to_string() });
+        match map.get_mut(&key) {
+            Some(Value::Array(list)) => list.push(entry),
+            _ => drop(map.insert(key, json!([entry]))),
+        }
+    }
+    Value::Object(map)
+}
+
+fn network(config: &Config, status: &Status) -> Value {
+    let ports = if let Status::Running(run) = status { run.ports.as_slice() } else { &[] };
+    let running = matches!(status, Status::Running(_));
+    let own = config.network == NetworkMode::Slirp4netns && running;
+    let (address, gateway, prefix) =
+        if own { (CONTAINER_ADDRESS.to_string(), GATEWAY.to_string(), 24) } else { (String::new(), String::new(), 0) };
+    let mode = network_mode(&config.network);
+    json!({
+        "EndpointID": "",
+        "Gateway": gateway,
+        "IPAddress": address,
+        "IPPrefixLen": prefix,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "MacAddress": "",
+        "Bridge": "",
+        "SandboxID": "",
+        "Ports": port_map(ports, &config.exposed),
+        "SandboxKey": if let Status::Running(run) = status { format!("/proc/{}/ns/net", run.pid) } else { String::new() },
+        "Networks": { mode: { "IPAddress": address, "Gateway": gateway, "IPPrefixLen": prefix, "NetworkID": mode, "Aliases": [] } },
+    })
+}
+
+fn network_mode(mode: &NetworkMode) -> &'static str {
+    match mode {
+        NetworkMode::Slirp4netns => "slirp4netns",
+        NetworkMode::None => "none",
+        NetworkMode::Host => "host",
+    }
+}
+
+fn mounts(container: &Container) -> Value {
+    let volumes = container.config.volumes.iter().enumerate().map(|(number, target)| {
+        json!({
+            "Type": "volume",
+            "Name": format!("{}-{number}", container.config.id),
+            "Source": container.dir.join("volumes").join(number.to_string()).display().to_string(),
+            "Destination": target.display().to_string(),
+            "Driver": "local",
+            "Mode": "",
+            "Options": ["rbind", "nosuid", "nodev"],
+            "RW": true,
+            "Propagation": "rprivate",
+        })
+    });
+    let binds = container.config.mounts.iter().filter_map(|mount| match mount {
+        Mount::Bind { source, target, read_only, recursive } => Some(json!({
+            "Type": "bind",
+            "Source": source.display().to_string(),
+            "Destination": target.display().to_string(),
+            "Driver": "",
+            "Mode": "",
+            "Options": [if *recursive { "rbind" } else { "bind" }],
+            "RW": !read_only,
+            "Propagation": "rprivate",
+        })),
+        Mount::Tmpfs { .. } => None,
+    });
+    volumes.chain(binds).collect()
+}
+
+fn config_keys(config: &Config) -> Value {
+    let (entrypoint, command) = config.args.split_at(config.entrypoint_len.min(config.args.len()));
+    let set = |names: Vec<String>| -> Value {
+        if names.is_empty() { Value::Null } else { names.into_iter().map(|name| (name, json!({}))).collect() }
+    };
+    json!({
+        "Hostname": config.hostname,
+        "Domainname": "",
+        "User": config.user,
+        "AttachStdin": config.interactive,
+        "AttachStdout": true,
+        "AttachStderr": true,
+        "Tty": config.tty,
+        "OpenStdin": config.interactive,
+        "StdinOnce": config.stdin_once,
+        "Env": config.env,
+        "Cmd": command,
+        "Image": config.image_name(),
+        "Volumes": set(config.volumes.iter().map(|path| path.display().to_string()).collect()),
+        "WorkingDir": config.workdir,
+        "Entrypoint": entrypoint,
+        "Labels": config.labels,
+        "StopSignal": signal::name(config.stop_signal),
+        "StopTimeout": config.stop_timeout,
+        "ExposedPorts": set(config.exposed.clone()),
+    })
+}
+
+fn host_config(container: &Container) -> Value {
+    let config = &container.config;
+    let mut binds = Vec::new();
+    let mut tmpfs = Map::new();
+    for mount in &config.mounts {
+        match mount {
+            Mount::Bind { source, target, read_only, .. } => {
+                let mode = if *read_only { "ro" } else { "rw" };
+                binds.push(format!("{}:{}:{mode}", source.display(), target.display()));
+            }
+            Mount::Tmpfs { target, options } => {
+                drop(tmpfs.insert(target.display().to_string(), json!(options.join(","))))
+            }
+        }
+    }
+    let log = match config.log_driver {
+        LogDriver::K8sFile => "k8s-file",
+        LogDriver::JsonFile => "json-file",
+        LogDriver::None => "none",
+    };
+    let mode = |host: bool| if host { "host" } else { "private" };
+    json!({
+        "Binds": binds,
+        "ContainerIDFile": config.cidfile.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+        "LogConfig": { "Type": log, "Config": Value::Null, "Path": container.log().display().to_string(), "Size": "10MB" },
+        "NetworkMode": network_mode(&config.network),
+        "PortBindings": port_map(&config.ports, &[]),
+        "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
+        "AutoRemove": config.remove,
+        "CapAdd": config.cap_add,
+        "CapDrop": config.cap_drop,
+        "Init": config.init,
+        "IpcMode": mode(config.host_ipc),
+        "PidMode": mode(config.host_pid),
+        "UTSMode": mode(config.host_uts),
+        "UsernsMode": if config.userns == Userns::KeepId { "keep-id" } else { "" },
+        "CgroupMode": "private",
+        "Privileged": config.privileged,
+        "ReadonlyRootfs": config.read_only,
+        "SecurityOpt": [],
+        "ShmSize": 65_536_000,
+        "Tmpfs": tmpfs,
+    })
+}

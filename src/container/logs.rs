@@ -1,0 +1,32 @@
+//! `logs`: what a container has printed.
+
+use super::record::{Container, Status};
+use super::request::LogDriver;
+use crate::base::error::{Kind, fault};
+use crate::monitor::LogConfig;
+use crate::monitor::logs::{Driver, LogQuery, Stream, read};
+use anyhow::Result;
+
+/// Where and how the monitor keeps the log: 10 MiB in each of three files.
+pub fn config(container: &Container) -> LogConfig {
+    let driver = match container.config.log_driver {
+        LogDriver::K8sFile => Driver::K8sFile,
+        LogDriver::JsonFile => Driver::JsonFile,
+        LogDriver::None => Driver::None,
+    };
+    LogConfig { driver, path: container.log(), max_size: 10 << 20, max_files: 3 }
+}
+
+/// Hand the log's records to `sink`, as asked; with `follow` until the container has ended.
+pub fn logs(
+    container: &Container,
+    query: &LogQuery,
+    sink: &mut dyn FnMut(Stream, &[u8]) -> std::io::Result<()>,
+) -> Result<()> {
+    if container.config.log_driver == LogDriver::None {
+        let text = format!("container `{}` keeps no log: it was made with `--log-driver none`", container.config.name);
+        return Err(fault(Kind::WrongState, text));
+    }
+    let alive = || matches!(container.status(), Status::Running(_) | Status::Starting);
+    read(&config(container), query, &alive, sink)
+}

@@ -1,0 +1,87 @@
+//! A container's life: request, config, spec, record, then one verb a file.
+
+pub mod config;
+mod create;
+mod environment;
+mod exec;
+mod host;
+mod images;
+mod inspect;
+mod keep_id;
+mod list;
+mod logs;
+pub mod mounts;
+mod names;
+pub mod record;
+mod remove;
+pub mod request;
+mod root;
+pub mod spec;
+mod start;
+mod stop;
+mod wait;
+
+pub use create::{create, default_userns, parse_userns};
+pub use exec::{ExecRequest, exec};
+pub use images::{load, pull, remove_image};
+pub use inspect::inspect;
+pub use list::{Summary, layers_in_use, list, used_by};
+pub use logs::logs;
+pub use names::check as check_name;
+pub use record::{Container, Status};
+pub use remove::{RemoveOptions, remove};
+pub use start::{Mode, Started, Terminal, attach, start};
+pub use stop::{kill, stop};
+pub use wait::{Condition, wait};
+
+use crate::base::error::Fault;
+use crate::base::{temp, timing};
+use crate::engine::{Engine, EngineOptions};
+use crate::image::Progress;
+use anyhow::Result;
+use request::Request;
+use std::path::PathBuf;
+
+/// Create a container and start it at once: `run`. Returns it with how the start went.
+pub fn run(
+    engine: &Engine,
+    request: Request,
+    progress: &dyn Progress,
+    mode: Mode,
+    terminal: Terminal<'_>,
+) -> Result<(Container, Started)> {
+    let (container, lock) = create::prepare(engine, request, progress)?;
+    let started = start::launch(engine, &container, lock, mode, terminal)?;
+    Ok((container, started))
+}
+
+/// The container of a name, id or id prefix.
+pub fn find(engine: &Engine, text: &str) -> Result<Container> {
+    record::find(&engine.dirs, text)
+}
+
+/// All containers, newest first.
+pub fn all(engine: &Engine) -> Vec<Container> {
+    let mut all = record::all(&engine.dirs);
+    all.sort_by_key(|container| std::cmp::Reverse(container.config.created));
+    all
+}
+
+/// Open the engine and put right what killed processes left. Each command begins with it.
+///
+/// `warn` is told what the user should know although all goes on.
+pub fn open(root: Option<PathBuf>, storage_driver: Option<String>, warn: fn(&Fault)) -> Result<Engine> {
+    let options = EngineOptions { root, storage_driver, residents: record::monitors, warn };
+    let engine = Engine::open(options)?;
+    let become_root = &mut || engine.enter().map(drop);
+    temp::reap(&engine.dirs, become_root)?;
+    record::heal(&engine.dirs, become_root)?;
+    timing::phase("heal");
+    Ok(engine)
+}
+
+/// Nanoseconds since 1970.
+fn now() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+}

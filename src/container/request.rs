@@ -1,0 +1,161 @@
+//! The one request that every front end fills in; it decides nothing and touches nothing.
+//!
+//! Words stay as the user wrote them where their meaning depends on the image or the host (environment, user,
+//! command); what has a syntax of its own is parsed by whoever fills this in, with the parsers of the rooms below.
+
+use crate::network::{NetworkMode, PortMapping};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Everything that `run` and `create` can ask for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// What the root file system is.
+    pub source: Source,
+    /// The arguments after the image; empty: the image's own command.
+    pub command: Vec<String>,
+    /// `--name`; `None`: a made-up one.
+    pub name: Option<String>,
+    /// `--entrypoint`; `Some` of nothing clears the image's.
+    pub entrypoint: Option<Vec<String>>,
+    /// `-e`, in order: `K=V`, `K` (copied from the host if set) or `PREFIX*`.
+    pub env: Vec<String>,
+    /// `--env-file`, in order; before `env`.
+    pub env_files: Vec<PathBuf>,
+    /// `-w`.
+    pub workdir: Option<String>,
+    /// `-u`: `user[:group]`, names or numbers.
+    pub user: Option<String>,
+    /// `--hostname`.
+    pub hostname: Option<String>,
+    /// `-v`, `--mount`, `--tmpfs`, in order.
+    pub mounts: Vec<Mount>,
+    /// `--read-only`.
+    pub read_only: bool,
+    /// `--network`; `None`: slirp4netns.
+    pub network: Option<NetworkMode>,
+    /// `-p`.
+    pub ports: Vec<PortMapping>,
+    /// `--init`: a small init as process 1, which reaps.
+    pub init: bool,
+    /// `--label`.
+    pub labels: BTreeMap<String, String>,
+    /// `--pull`.
+    pub pull: PullPolicy,
+    /// `-q`: no progress.
+    pub quiet: bool,
+    /// `--tls-verify`; `None`: as registries.conf says.
+    pub tls_verify: Option<bool>,
+    /// `--privileged`.
+    pub privileged: bool,
+    /// `--cap-add`: names with or without `CAP_`, or `ALL`.
+    pub cap_add: Vec<String>,
+    /// `--cap-drop`: the same.
+    pub cap_drop: Vec<String>,
+    /// `--stop-signal`: a name or number.
+    pub stop_signal: Option<String>,
+    /// `--stop-timeout`, seconds.
+    pub stop_timeout: Option<u64>,
+    /// `--log-driver`.
+    pub log_driver: LogDriver,
+    /// `--pid host`.
+    pub host_pid: bool,
+    /// `--ipc host`.
+    pub host_ipc: bool,
+    /// `--uts host`.
+    pub host_uts: bool,
+    /// `--userns`.
+    pub userns: Userns,
+    /// `-t`.
+    pub tty: bool,
+    /// `-i`.
+    pub interactive: bool,
+    /// `--rm`.
+    pub remove: bool,
+    /// `-d`; decides only whether the first attached stdin's end is the container's (`stdin once`).
+    pub detach: bool,
+    /// `--cidfile`.
+    pub cidfile: Option<PathBuf>,
+}
+
+/// Where the root file system comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// An image by name, id or digest, as typed.
+    Image(String),
+    /// `--rootfs DIR[:O]`: a folder, with an overlay above it or written to directly.
+    Rootfs {
+        /// The folder.
+        path: PathBuf,
+        /// `:O`: changes go to the container's own upper folder.
+        overlay: bool,
+    },
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self::Image(String::new())
+    }
+}
+
+/// One `-v`, `--mount` or `--tmpfs`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Mount {
+    /// A folder or file of the host.
+    Bind {
+        /// Absolute, or relative to the working folder (made absolute before it is kept).
+        source: PathBuf,
+        /// Absolute, in the container.
+        target: PathBuf,
+        /// `ro`.
+        read_only: bool,
+        /// Mounts below the source are included (`rbind`, the default) or not (`bind`).
+        recursive: bool,
+    },
+    /// Memory.
+    Tmpfs {
+        /// Absolute, in the container.
+        target: PathBuf,
+        /// Mount options of mount(8) after the defaults `rw,nosuid,nodev,noexec`, such as `size=64m`, `mode=1777`, `exec`.
+        options: Vec<String>,
+    },
+}
+
+/// `--pull`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PullPolicy {
+    /// Ask the registry each time.
+    Always,
+    /// Pull what is not there.
+    #[default]
+    Missing,
+    /// Only what is there.
+    Never,
+    /// Pull if the registry's is another; without a registry, what is there.
+    Newer,
+}
+
+/// `--log-driver`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogDriver {
+    /// A text line an output line: time, stream, F or P, text.
+    #[default]
+    K8sFile,
+    /// docker's JSON lines.
+    JsonFile,
+    /// Nothing is kept.
+    None,
+}
+
+/// `--userns`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Userns {
+    /// Root in the container is the caller; the same as `host` in the user's own namespace.
+    #[default]
+    Host,
+    /// The caller's own ids are kept inside; root is a subordinate id.
+    KeepId,
+}

@@ -1,0 +1,216 @@
+//! What a container's root is made of: by the storage driver, from layers or a folder.
+
+use super::config::RootSource;
+use super::record::Container;
+use super::request::Userns;
+use crate::base::error::{Fault, Kind, fault};
+use crate::base::{program, timing};
+use crate::engine::Engine;
+use crate::runtime::RootFs;
+use crate::store::driver::Driver;
+use crate::store::overlay::OverlayPlan;
+use crate::sys::process::{self, Fork};
+use anyhow::{Context, Result};
+use rustix::mount::{MountPropagationFlags, UnmountFlags};
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// A root that is ready to be handed to the runtime.
+#[derive(Debug)]
+pub enum Prepared {
+    /// The kernel's overlay, mounted by init in its own mount namespace.
+    Overlay(OverlayPlan),
+    /// A folder; with a plan, fuse-overlayfs mounts it there first.
+    Folder(PathBuf, Option<OverlayPlan>),
+}
+
+impl Prepared {
+    /// The runtime's words for it.
+    pub fn rootfs(&self) -> RootFs<'_> {
+        match self {
+            Self::Overlay(plan) => {
+                RootFs::Overlay { lower: &plan.lower, upper: &plan.upper, work: &plan.work, volatile: plan.volatile }
+            }
+            Self::Folder(path, _) => RootFs::Directory(path),
+        }
+    }
+}
+
+/// Make the folders that the root needs. In U0; the first start of a container on the copy driver copies here.
+pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
+    let config = &container.config;
+    make_dir(&container.dir.join("root"))?;
+    let lower: Vec<PathBuf> = match &config.root {
+        RootSource::Rootfs { path, overlay: false } => return Ok(Prepared::Folder(path.clone(), None)),
+        RootSource::Rootfs { path, overlay: true } => vec![path.clone()],
+        RootSource::Image { layers, .. } => layers.iter().rev().map(|layer| engine.store.layer_path(layer)).collect(),
+    };
+    for path in &lower {
+        if !path.is_dir() {
+            let text = format!("a layer of image `{}` is missing in the store", config.image_name());
+            return Err(Fault::new(Kind::BadData, text).hint(format!("box pull {}", config.image_name())).into());
+        }
+    }
+    let (upper, work) = (container.dir.join("upper"), container.dir.join("work"));
+    let plan = OverlayPlan { lower, upper, work, volatile: config.remove };
+    volumes(container, &plan)?;
+    // keep-id shows the layers' files through another map, which the kernel's overlay cannot do for ordinary users.
+    let driver = if config.userns == Userns::KeepId { Driver::Copy } else { engine.driver()? };
+    match driver {
+        Driver::Copy => copy(engine, container, &plan),
+        Driver::Overlay | Driver::FuseOverlayfs => {
+            make_dir(&plan.upper)?;
+            make_dir(&plan.work)?;
+            Ok(match driver {
+                Driver::Overlay => Prepared::Overlay(plan),
+                _ => Prepared::Folder(container.dir.join("root"), Some(plan)),
+            })
+        }
+    }
+}
+
+fn make_dir(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    match std::fs::DirBuilder::new().mode(0o755).create(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("cannot make folder `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The whole root as a copy of its own, made once; it appears under its name when it is complete.
+fn copy(engine: &Engine, container: &Container, plan: &OverlayPlan) -> Result<Prepared> {
+    let rootfs = container.dir.join("rootfs");
+    if !rootfs.exists() {
+        let partial = container.dir.join("rootfs.partial");
+        crate::base::fs::remove_tree(&partial)?;
+        make_dir(&partial)?;
+        crate::store::copy_layers(plan, &partial).context("cannot copy the image's layers")?;
+        if container.config.userns == Userns::KeepId {
+            let ids = super::host::ids(engine)?;
+            super::keep_id::shift(&partial, &ids).context("cannot give the image's files the container's ids")?;
+        }
+        std::fs::rename(&partial, &rootfs).with_context(|| format!("cannot make `{}`", rootfs.display()))?;
+        timing::phase("copy layers");
+    }
+    Ok(Prepared::Folder(rootfs, None))
+}
+
+/// The image's volumes: a folder of the container's own each, filled with what the image has there.
+fn volumes(container: &Container, plan: &OverlayPlan) -> Result<()> {
+    for (number, target) in container.config.volumes.iter().enumerate() {
+        let path = container.dir.join("volumes").join(number.to_string());
+        if path.exists() {
+            continue;
+        }
+        make_dir(&container.dir.join("volumes"))?;
+        let partial = path.with_extension("partial");
+        crate::base::fs::remove_tree(&partial)?;
+        make_dir(&partial)?;
+        let lower = below(&plan.lower, target);
+        if !lower.is_empty() {
+            crate::store::copy_layers(&OverlayPlan { lower, ..plan.clone() }, &partial)
+                .context("cannot fill a volume")?;
+        }
+        std::fs::rename(&partial, &path).with_context(|| format!("cannot make `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The folder `target` in each layer that has it, topmost first, down to the first layer that hides those below.
+fn below(layers: &[PathBuf], target: &Path) -> Vec<PathBuf> {
+    let relative = target.strip_prefix("/").unwrap_or(target);
+    let mut found = Vec::new();
+    'layers: for layer in layers {
+        let mut path = layer.clone();
+        let mut hides = false;
+        for part in relative.components() {
+            path.push(part);
+            match std::fs::symlink_metadata(&path) {
+                Ok(meta) if meta.is_dir() => hides |= is_opaque(&path),
+                // A whiteout, a file or a link: nothing below this layer is seen, and nothing in it.
+                Ok(_) => break 'layers,
+                Err(_) if hides => break 'layers,
+                Err(_) => continue 'layers,
+            }
+        }
+        found.push(path);
+        if hides {
+            break;
+        }
+    }
+    found
+}
+
+/// Whether a folder of a layer hides what lower layers have in it.
+fn is_opaque(folder: &Path) -> bool {
+    let mut value = [0; 1];
+    rustix::fs::lgetxattr(folder, "user.overlay.opaque", &mut value) == Ok(1) && value == *b"y"
+}
+
+/// A fuse-overlayfs that serves the root, in a mount namespace of the monitor's own.
+#[derive(Debug)]
+pub struct Fuse {
+    /// Its process, a child of the monitor.
+    pub pid: i32,
+}
+
+/// Mount the root by fuse-overlayfs, in the monitor: its mount namespace becomes its own, so that the mount goes
+/// with it, and the helper dies with the monitor.
+pub fn mount_fuse(mount_point: &Path, plan: &OverlayPlan) -> Result<Fuse> {
+    let deed = "cannot mount the root with fuse-overlayfs";
+    crate::sys::namespace::unshare(rustix::thread::UnshareFlags::NEWNS.bits() as i32).context(deed)?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", private).context(deed)?;
+    let missing =
+        || Fault::new(Kind::Host, "fuse-overlayfs is missing").hint(program::how_to_install("fuse-overlayfs", &[]));
+    let program = program::find("fuse-overlayfs").ok_or_else(missing)?;
+    let options = plan.options();
+    let text = |bytes: &[u8]| CString::new(bytes).context(deed);
+    let argv = [
+        text(b"fuse-overlayfs")?,
+        text(b"-f")?,
+        text(b"-o")?,
+        text(options.as_bytes())?,
+        text(mount_point.as_os_str().as_bytes())?,
+    ];
+    let program = text(program.as_os_str().as_bytes())?;
+    let before = rustix::fs::stat(mount_point).context(deed)?.st_dev;
+    match process::fork().context(deed)? {
+        Fork::Child => {
+            let _ = process::set_parent_death_signal(crate::base::signal::SIGKILL);
+            let _ = process::close_on_exec_from(3);
+            drop(process::execve(&program, &argv, &[]));
+            process::exit_now(127)
+        }
+        Fork::Parent(pid) => {
+            for _ in 0..2000 {
+                if rustix::fs::stat(mount_point).is_ok_and(|stat| stat.st_dev != before) {
+                    return Ok(Fuse { pid });
+                }
+                if let Ok(Some((_, ended))) = process::reap(pid) {
+                    return Err(
+                        fault(Kind::Host, format!("fuse-overlayfs ended with code {}", ended.code())).context(deed)
+                    );
+                }
+                pause_a_millisecond();
+            }
+            Err(fault(Kind::Host, "fuse-overlayfs is not ready after two seconds").context(deed))
+        }
+    }
+}
+
+impl Fuse {
+    /// Unmount, which ends the helper.
+    pub fn stop(self, mount_point: &Path) {
+        let _ = rustix::mount::unmount(mount_point, UnmountFlags::DETACH);
+        let _ = process::wait(self.pid);
+    }
+}
+
+fn pause_a_millisecond() {
+    let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    let _ = rustix::event::poll(&mut [], Some(&timeout));
+}

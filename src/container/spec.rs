@@ -1,0 +1,250 @@
+//! A config as an OCI runtime specification. Pure: whatever depends on the host is handed in.
+//!
+//! The tables are podman's: mounts, `/dev`, masks. See <https://github.com/opencontainers/runtime-spec>.
+
+use super::config::Config;
+use super::request::{Mount as Wish, Userns};
+use crate::network::NetworkMode;
+use crate::runtime::{capabilities, defaults};
+use anyhow::Result;
+use oci_spec::runtime::{
+    Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxIdMapping, LinuxIdMappingBuilder, LinuxNamespace,
+    LinuxNamespaceBuilder, LinuxNamespaceType, Mount, MountBuilder, PosixRlimitBuilder, PosixRlimitType, Process,
+    ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
+};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// What the specification needs to know of the host and of the container's folder.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// `containers/<id>`, which holds the files that are bound in.
+    pub dir: PathBuf,
+    /// `runtime::defaults::masked_paths` of this host.
+    pub masked: Vec<String>,
+    /// Whether the host shows its message queues in `/dev/mqueue`.
+    pub mqueue: bool,
+    /// The limit of open files, soft and hard.
+    pub open_files: u64,
+    /// Whether group 5, that of terminals, exists in the container.
+    pub tty_group: bool,
+    /// How many ids there are besides the caller's.
+    pub subordinate: u32,
+    /// The caller's ids outside, for `keep-id`.
+    pub caller: (u32, u32),
+    /// For real root: devices that a privileged container gets, `/dev/…`.
+    pub devices: Vec<PathBuf>,
+}
+
+/// The specification of a container.
+pub fn spec(config: &Config, host: &Host) -> Result<Spec> {
+    let root = RootBuilder::default().path("rootfs").readonly(config.read_only).build()?;
+    let mut linux = LinuxBuilder::default().namespaces(namespaces(config)?).masked_paths(vec![]).readonly_paths(vec![]);
+    if !config.privileged {
+        linux = linux.masked_paths(host.masked.clone()).readonly_paths(defaults::readonly_paths());
+    }
+    // Only through a /proc of the container's own.
+    if config.network != NetworkMode::Host && !config.host_pid {
+        // ping without NET_RAW: every group of the container may open ICMP sockets (icmp(7)).
+        linux =
+            linux.sysctl(std::collections::HashMap::from([("net.ipv4.ping_group_range".to_owned(), "0 0".to_owned())]));
+    }
+    if config.userns == Userns::KeepId {
+        linux = linux.uid_mappings(keep_id(host.caller.0, host.subordinate)?);
+        linux = linux.gid_mappings(keep_id(host.caller.1, host.subordinate)?);
+    }
+    let mut builder = SpecBuilder::default().version("1.3.0").root(root).process(process(config, host)?);
+    if !config.host_uts {
+        builder = builder.hostname(config.hostname.clone());
+    }
+    let mut spec = builder.mounts(mounts(config, host)?).linux(linux.build()?).build()?;
+    if config.host_uts {
+        // The builder's default is a name of its own.
+        spec.set_hostname(None);
+    }
+    Ok(spec)
+}
+
+/// The process that `start` runs.
+pub fn process(config: &Config, host: &Host) -> Result<Process> {
+    let sets: HashSet<Capability> =
+        config.capabilities.iter().map(|name| capabilities::parse(name)).collect::<Result<_>>()?;
+    let none = HashSet::new;
+    let capabilities = LinuxCapabilitiesBuilder::default()
+        .bounding(sets.clone())
+        .permitted(sets.clone())
+        .effective(sets)
+        .inheritable(none())
+        .ambient(none())
+        .build()?;
+    let files = PosixRlimitBuilder::default()
+        .typ(PosixRlimitType::RlimitNofile)
+        .soft(host.open_files)
+        .hard(host.open_files)
+        .build()?;
+    let user = match config.user.as_str() {
+        "" => UserBuilder::default().uid(0u32).gid(0u32).username("0").build()?,
+        name => UserBuilder::default().uid(0u32).gid(0u32).username(name).build()?,
+    };
+    Ok(ProcessBuilder::default()
+        .terminal(config.tty)
+        .user(user)
+        .args(config.args.clone())
+        .env(config.env.clone())
+        .cwd(config.workdir.clone())
+        .capabilities(capabilities)
+        .rlimits(vec![files])
+        .no_new_privileges(false)
+        .build()?)
+}
+
+fn namespaces(config: &Config) -> Result<Vec<LinuxNamespace>> {
+    let mut types = vec![LinuxNamespaceType::Mount, LinuxNamespaceType::Cgroup];
+    if config.userns == Userns::KeepId {
+        types.push(LinuxNamespaceType::User);
+    }
+    if !config.host_pid {
+        types.push(LinuxNamespaceType::Pid);
+    }
+    if !config.host_ipc {
+        types.push(LinuxNamespaceType::Ipc);
+    }
+    if !config.host_uts {
+        types.push(LinuxNamespaceType::Uts);
+    }
+    if config.network != NetworkMode::Host {
+        types.push(LinuxNamespaceType::Network);
+    }
+    types.into_iter().map(|typ| Ok(LinuxNamespaceBuilder::default().typ(typ).build()?)).collect()
+}
+
+/// The map that keeps the caller's id: it is the same inside, ids below and above are subordinate ones.
+///
+/// Host ids here are those of the user's namespace U0, where the caller is 0.
+fn keep_id(caller: u32, subordinate: u32) -> Result<Vec<LinuxIdMapping>> {
+    let map = |container: u32, host: u32, size: u32| -> Result<LinuxIdMapping> {
+        Ok(LinuxIdMappingBuilder::default().container_id(container).host_id(host).size(size).build()?)
+    };
+    let below = caller.min(subordinate);
+    let mut maps = Vec::new();
+    if below > 0 {
+        maps.push(map(0, 1, below)?);
+    }
+    maps.push(map(caller, 0, 1)?);
+    if subordinate > below {
+        maps.push(map(caller + 1, below + 1, subordinate - below)?);
+    }
+    Ok(maps)
+}
+
+fn mount(target: impl Into<PathBuf>, kind: &str, source: impl Into<PathBuf>, options: &[&str]) -> Result<Mount> {
+    let options: Vec<String> = options.iter().map(ToString::to_string).collect();
+    Ok(MountBuilder::default().destination(target).typ(kind).source(source).options(options).build()?)
+}
+
+fn mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
+    let mut list = system_mounts(config, host)?;
+    for file in ["resolv.conf", "hosts", "hostname"] {
+        let target = Path::new("/etc").join(file);
+        if !is_target(config, &target) {
+            list.push(mount(target, "bind", host.dir.join(file), &["bind", "nosuid", "nodev", "noexec"])?);
+        }
+    }
+    if config.read_only {
+        for target in ["/run", "/tmp", "/var/tmp"] {
+            if !is_target(config, Path::new(target)) {
+                list.push(mount(target, "tmpfs", "tmpfs", &["rw", "nosuid", "nodev", "mode=1777", "tmpcopyup"])?);
+            }
+        }
+    }
+    for (number, target) in config.volumes.iter().enumerate() {
+        list.push(mount(
+            target,
+            "bind",
+            host.dir.join("volumes").join(number.to_string()),
+            &["rbind", "nosuid", "nodev"],
+        )?);
+    }
+    for wish in &config.mounts {
+        list.push(match wish {
+            Wish::Bind { source, target, read_only, recursive } => {
+                let bind = if *recursive { "rbind" } else { "bind" };
+                mount(target, "bind", source, &[bind, if *read_only { "ro" } else { "rw" }, "rprivate"])?
+            }
+            Wish::Tmpfs { target, options } => {
+                let mut all = vec!["rw", "nosuid", "nodev", "noexec"];
+                all.extend(options.iter().map(String::as_str));
+                mount(target, "tmpfs", "tmpfs", &all)?
+            }
+        });
+    }
+    // A mount below another must come after it, whatever the order on the command line.
+    list.sort_by_key(|mount| mount.destination().components().count());
+    Ok(list)
+}
+
+fn is_target(config: &Config, path: &Path) -> bool {
+    config.mounts.iter().any(|wish| match wish {
+        Wish::Bind { target, .. } | Wish::Tmpfs { target, .. } => target == path,
+    })
+}
+
+fn system_mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
+    let secure = ["nosuid", "noexec", "nodev"];
+    let mut list = Vec::with_capacity(16);
+    list.push(match config.host_pid {
+        // A new procfs needs a pid namespace of our own.
+        true => mount("/proc", "bind", "/proc", &["rbind", "nosuid", "noexec", "nodev"])?,
+        false => mount("/proc", "proc", "proc", &secure)?,
+    });
+    list.push(mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"])?);
+    let mut pts = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
+    if host.tty_group {
+        pts.push("gid=5");
+    }
+    list.push(mount("/dev/pts", "devpts", "devpts", &pts)?);
+    if config.host_ipc {
+        if host.mqueue {
+            list.push(mount("/dev/mqueue", "bind", "/dev/mqueue", &["rbind", "nosuid", "noexec", "nodev"])?);
+        }
+        list.push(mount("/dev/shm", "bind", "/dev/shm", &["rbind", "nosuid", "noexec", "nodev"])?);
+    } else {
+        list.push(mount("/dev/mqueue", "mqueue", "mqueue", &secure)?);
+        list.push(mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"])?);
+    }
+    let access = if config.privileged { "rw" } else { "ro" };
+    list.push(match config.network {
+        // A new sysfs needs a network namespace of our own.
+        NetworkMode::Host => mount("/sys", "bind", "/sys", &["rbind", "nosuid", "noexec", "nodev", access])?,
+        _ => mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access])?,
+    });
+    if config.network != NetworkMode::Host {
+        list.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", access])?);
+    }
+    if config.privileged {
+        for device in &host.devices {
+            list.push(mount(device, "bind", device, &["bind", "nosuid", "noexec"])?);
+        }
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keep_id_maps_everybody_once() {
+        let text = |caller, subordinate| {
+            let maps = keep_id(caller, subordinate).unwrap();
+            maps.iter()
+                .map(|m| format!("{}:{}:{}", m.container_id(), m.host_id(), m.size()))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(text(1000, 65536), "0:1:1000 1000:0:1 1001:1001:64536");
+        assert_eq!(text(0, 65536), "0:0:1 1:1:65536");
+        assert_eq!(text(70000, 65536), "0:1:65536 70000:0:1");
+        assert_eq!(text(1000, 0), "1000:0:1");
+    }
+}

@@ -1,0 +1,372 @@
+//! `start`: the monitor is forked, init is cloned, the gate opens; and what the monitor does until the end.
+
+use super::config::Config;
+use super::record::{Container, Exit, Run, Status};
+use super::root::{self, Fuse, Prepared};
+use super::{host, spec};
+use crate::base::dirs::Dirs;
+use crate::base::error::{Fault, Kind, fault};
+use crate::base::lock::{Lock, Share};
+use crate::base::timing;
+use crate::engine::Engine;
+use crate::monitor::{self, AttachOptions, Outcome, Streams};
+use crate::network::{self, Forwarder, Listener, NetworkMode, PortMapping, Slirp};
+use crate::runtime::{self, Bundle, Filter, Stdio};
+use crate::sys::proc;
+use crate::sys::process::Ended;
+use anyhow::{Context, Result};
+use oci_spec::runtime::Spec;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+/// What the caller wants of a start.
+#[derive(Debug)]
+pub enum Mode {
+    /// Return when the command runs.
+    Detached,
+    /// Stay until it ends or is detached from.
+    Attached(AttachOptions),
+}
+
+/// The caller's own streams.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal<'a> {
+    /// Descriptor 0.
+    pub stdin: BorrowedFd<'a>,
+    /// Descriptor 1.
+    pub stdout: BorrowedFd<'a>,
+    /// Descriptor 2.
+    pub stderr: BorrowedFd<'a>,
+}
+
+/// How a start went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// It runs, and nobody is attached any more.
+    Running,
+    /// It has ended with this code.
+    Ended(i32),
+}
+
+/// Start a container that exists. One that runs already is left alone, or attached to.
+pub fn start(engine: &Engine, container: &Container, mode: Mode, terminal: Terminal<'_>) -> Result<Started> {
+    let lock = match Lock::try_acquire(&container.lock_path(), Share::Exclusive)? {
+        Some(lock) => lock,
+        None => {
+            return match (container.status(), mode) {
+                (_, Mode::Detached) => Ok(Started::Running),
+                (_, Mode::Attached(options)) => {
+                    attend(container, monitor::connect(&container.socket())?, &options, terminal)
+                }
+            };
+        }
+    };
+    launch(engine, container, lock, mode, terminal)
+}
+
+/// Start a container whose lock the caller holds.
+pub(super) fn launch(
+    engine: &Engine,
+    container: &Container,
+    lock: Lock,
+    mode: Mode,
+    terminal: Terminal<'_>,
+) -> Result<Started> {
+    let named = || format!("cannot start container `{}`", container.config.name);
+    let plan = match prepare(engine, container, &mode, terminal) {
+        Ok(plan) => plan,
+        Err(error) => {
+            abandon(&engine.dirs, container);
+            return Err(error.context(named()));
+        }
+    };
+    timing::phase("prepare");
+    let dirs = &engine.dirs;
+    // The lock goes with the fork: the child's copy keeps it when ours is closed, with the closure.
+    let mut connection = monitor::fork(move |connection| supervise(dirs, container, plan, lock, connection))?;
+    monitor::await_started(&mut connection).with_context(named)?;
+    timing::phase("started");
+    match mode {
+        Mode::Detached => Ok(Started::Running),
+        Mode::Attached(options) => attend(container, connection, &options, terminal),
+    }
+}
+
+/// Be attached until the end.
+fn attend(
+    container: &Container,
+    connection: UnixStream,
+    options: &AttachOptions,
+    terminal: Terminal<'_>,
+) -> Result<Started> {
+    let outcome = monitor::attach(connection, options, terminal.stdin, terminal.stdout, terminal.stderr)?;
+    timing::phase("ended");
+    match outcome {
+        Outcome::Exited(code) => Ok(Started::Ended(code)),
+        Outcome::Detached => Ok(Started::Running),
+        Outcome::MonitorGone => match container.status() {
+            Status::Exited(exit) => Ok(Started::Ended(exit.code)),
+            _ => Err(fault(Kind::Other, format!("the monitor of container `{}` was killed", container.config.name))),
+        },
+    }
+}
+
+/// Attach to a container that runs.
+pub fn attach(container: &Container, options: &AttachOptions, terminal: Terminal<'_>) -> Result<Started> {
+    container.running()?;
+    attend(container, monitor::connect(&container.socket())?, options, terminal)
+}
+
+/// What the monitor is handed.
+struct Plan {
+    spec: Spec,
+    root: Prepared,
+    size: Option<(u16, u16)>,
+    listeners: Vec<Listener>,
+    ports: Vec<PortMapping>,
+}
+
+/// Everything on disk that a run needs, made before the fork.
+fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Terminal<'_>) -> Result<Plan> {
+    let config = &container.config;
+    if config.damaged {
+        let fault = Fault::new(Kind::BadData, "its config.json cannot be read");
+        return Err(fault.hint(format!("box rm {}", config.name)).into());
+    }
+    // Ports first: a conflict is told before anything is made, and from outside the user's namespace, as whoever is in
+    // it cannot see what other programs have open.
+    let mut ports = config.ports.clone();
+    let listeners = match config.network {
+        NetworkMode::Slirp4netns if !ports.is_empty() => network::bind_ports(&mut ports, &|pid| owner(engine, pid))?,
+        _ => Vec::new(),
+    };
+    engine.enter()?;
+    match std::fs::create_dir(&container.run_dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(error).context("cannot make its run folder");
+        }
+        _ => {}
+    }
+    container.clear_run()?;
+    let root = root::prepare(engine, container)?;
+    host::write_files(&container.dir, config)?;
+    let facts = host::facts(engine, &container.dir, config)?;
+    let spec = spec::spec(config, &facts)?;
+    let attached = matches!(mode, Mode::Attached(_));
+    let size = if config.tty && attached {
+        crate::sys::tty::size(terminal.stdout).map(|size| (size.rows, size.cols))
+    } else {
+        None
+    };
+    Ok(Plan { spec, root, size, listeners, ports })
+}
+
+/// The container whose monitor this is.
+fn owner(engine: &Engine, pid: i32) -> Option<String> {
+    let running = super::list(engine).into_iter().find(|row| row.run().is_some_and(|run| run.monitor == pid))?;
+    Some(running.container.config.name)
+}
+
+/// A start that failed leaves a container as it was before, or nothing if it was to be removed.
+fn abandon(dirs: &Dirs, container: &Container) {
+    if container.config.remove {
+        let _ = container.delete(dirs);
+    } else {
+        let _ = container.clear_run();
+        let _ = crate::base::fs::remove_tree(&container.run_dir);
+    }
+}
+
+/// The monitor's whole life; its exit code goes nowhere.
+fn supervise(dirs: &Dirs, container: &Container, plan: Plan, lock: Lock, connection: UnixStream) -> i32 {
+    // The invocation prints what came before.
+    timing::take();
+    timing::phase("monitor");
+    let mut live = match begin(container, plan) {
+        Ok(live) => live,
+        Err(error) => {
+            abandon(dirs, container);
+            drop(lock);
+            monitor::report_failed(&connection, &error);
+            return 1;
+        }
+    };
+    monitor::report_started(&connection);
+    let (code, finished) = match live.serve(container, connection) {
+        Ok(finished) => (finished.ended.code(), Some(finished)),
+        Err(_) => (137, None),
+    };
+    let (started, error) = (live.started, if finished.is_none() { "the monitor failed" } else { "" });
+    live.end(container);
+    if container.config.remove {
+        let _ = container.delete(dirs);
+    } else {
+        let _ = container.write_exit(&Exit { code, started, finished: super::now(), error: error.into() });
+        let _ = crate::base::fs::remove_tree(&container.run_dir);
+    }
+    // Before anybody hears of the end: whoever does may start or remove it at once.
+    drop(lock);
+    if let Some(finished) = finished {
+        finished.announce(code);
+    }
+    0
+}
+
+/// A container that runs, and its helpers, as the monitor holds them.
+struct Live {
+    pid: i32,
+    pidfd: OwnedFd,
+    streams: Option<Streams>,
+    listener: Option<UnixListener>,
+    helpers: Helpers,
+    fuse: Option<Fuse>,
+    started: i64,
+}
+
+/// The programs beside a container.
+#[derive(Default)]
+struct Helpers {
+    netns: Option<OwnedFd>,
+    slirp: Option<Slirp>,
+    /// Kept, so that connections wait while a forwarder that died is forked anew.
+    listeners: Vec<Listener>,
+    forwarder: Option<Forwarder>,
+    /// When a helper was last started anew, and how many have died at once before.
+    restarted: i64,
+    quick_deaths: u32,
+}
+
+/// A helper that lives shorter than this, in nanoseconds, did not work at all.
+const QUICK_DEATH: i64 = 1_000_000_000;
+/// After so many of those in a row, no further one is started.
+const MAX_QUICK_DEATHS: u32 = 5;
+
+/// From the prepared folders to a command that runs: the list of a container's birth.
+fn begin(container: &Container, plan: Plan) -> Result<Live> {
+    let config = &container.config;
+    // Clients may come as soon as the start is reported.
+    let listener = monitor::listen(&container.socket())?;
+    let mount_point = container.dir.join("root");
+    let fuse = match &plan.root {
+        Prepared::Folder(_, Some(overlay)) => Some(root::mount_fuse(&mount_point, overlay)?),
+        _ => None,
+    };
+    let (stdio, mut streams) = stdio(config, plan.size)?;
+    let bundle = Bundle {
+        spec: &plan.spec,
+        root: plan.root.rootfs(),
+        mount_point: &mount_point,
+        init: config.init,
+        filter: if config.privileged { Filter::Spec } else { Filter::Default },
+        cgroup: None,
+    };
+    let mut starting = runtime::create(&bundle, stdio)?;
+    timing::phase("clone init");
+    // While init mounts, the helper makes its interface.
+    let mut helpers = Helpers { listeners: plan.listeners, ..Helpers::default() };
+    if config.network == NetworkMode::Slirp4netns {
+        let netns = starting.network()?.context("the container has no network namespace")?;
+        helpers.slirp = Some(network::start_slirp(netns.as_fd())?);
+        helpers.netns = Some(netns);
+        timing::phase("clone slirp4netns");
+    }
+    let pid = starting.pid;
+    if let Some(master) = starting.ready()? {
+        streams = Some(Streams::Terminal(master));
+    }
+    timing::phase("init ready");
+    if let Some(slirp) = &mut helpers.slirp {
+        slirp.wait_ready()?;
+        timing::phase("slirp4netns ready");
+    }
+    helpers.forward()?;
+    let started = super::now();
+    let pid_started = proc::start_time(pid).context("the container's init died")?;
+    let monitor = rustix::process::getpid().as_raw_nonzero().get();
+    container.write_run(&Run { monitor, pid, pid_started, boot: proc::boot_id(), started, ports: plan.ports })?;
+    let running = starting.start()?;
+    timing::phase("exec");
+    Ok(Live { pid, pidfd: running.pidfd, streams, listener: Some(listener), helpers, fuse, started })
+}
+
+/// The container's end of its streams, and ours; a terminal's comes from init.
+fn stdio(config: &Config, size: Option<(u16, u16)>) -> Result<(Stdio, Option<Streams>)> {
+    if config.tty {
+        return Ok((Stdio::Terminal { size }, None));
+    }
+    let (theirs, ours) = monitor::pipes(config.interactive)?;
+    Ok((Stdio::Pipes { stdin: theirs.stdin, stdout: theirs.stdout, stderr: theirs.stderr }, Some(ours)))
+}
+
+impl Helpers {
+    /// Begin to serve the published ports.
+    fn forward(&mut self) -> Result<()> {
+        if let (Some(netns), false) = (&self.netns, self.listeners.is_empty()) {
+            self.forwarder = Some(network::forward(&self.listeners, netns.as_fd())?);
+        }
+        Ok(())
+    }
+
+    /// A child has ended: a helper that died is started anew, unless it dies at once again and again.
+    fn child_ended(&mut self, pid: i32) {
+        let is_slirp = self.slirp.as_ref().is_some_and(|slirp| slirp.pid == pid);
+        let is_forwarder = self.forwarder.as_ref().is_some_and(|forwarder| forwarder.pid == pid);
+        if !is_slirp && !is_forwarder {
+            return;
+        }
+        let now = timing::now();
+        self.quick_deaths = if now - self.restarted < QUICK_DEATH { self.quick_deaths + 1 } else { 0 };
+        self.restarted = now;
+        if is_slirp {
+            self.slirp = None;
+        } else {
+            self.forwarder = None;
+        }
+        if self.quick_deaths > MAX_QUICK_DEATHS {
+            // A connection is refused rather than left to wait.
+            self.listeners.clear();
+        } else if is_slirp {
+            self.slirp = self.netns.as_ref().and_then(|netns| network::start_slirp(netns.as_fd()).ok());
+        } else {
+            let _ = self.forward();
+        }
+    }
+
+    /// End with the container, whatever becomes of each.
+    fn stop(self) {
+        if let Some(forwarder) = self.forwarder {
+            forwarder.stop();
+        }
+        if let Some(slirp) = self.slirp {
+            slirp.kill();
+        }
+    }
+}
+
+impl Live {
+    /// Serve streams and clients until init ends.
+    fn serve(&mut self, container: &Container, connection: UnixStream) -> Result<monitor::Finished> {
+        let streams = self.streams.take().context("the container has no streams")?;
+        let listener = self.listener.take().context("the container has no socket")?;
+        let log = super::logs::config(container);
+        let helpers = &mut self.helpers;
+        monitor::serve(monitor::Session {
+            pidfd: self.pidfd.as_fd(),
+            pid: self.pid,
+            streams,
+            log: &log,
+            listener,
+            first: Some(connection),
+            stdin_once: container.config.stdin_once,
+            on_child: &mut |pid, _: Ended| helpers.child_ended(pid),
+        })
+    }
+
+    /// The helpers end with the container, whatever became of each.
+    fn end(self, container: &Container) {
+        self.helpers.stop();
+        if let Some(fuse) = self.fuse {
+            fuse.stop(&container.dir.join("root"));
+        }
+    }
+}
