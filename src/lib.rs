@@ -33,3 +33,6 @@ pub mod network;
 pub mod engine;
 /// A container's life: request, config, spec, record, then one verb a file.
 pub mod container;
+// ── who asks for one ────────────────────────────────────────────────────────────────────────────────────────────
+/// Words in, words out; the only place that prints.
+pub mod cli;

@@ -1,0 +1,76 @@
+//! Commands about box itself and its host.
+
+use super::{EXIT_STATUS, switches};
+use clap::Args;
+
+const INFO_EXAMPLES: &str = "\
+Examples:
+  box info
+  box info --format '{{.Host.Security.Rootless}}'
+  box info --format '{{.Store.GraphDriverName}}'";
+
+/// Print what this host and this box can do
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    after_help = INFO_EXAMPLES,
+    after_long_help = format!("{INFO_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Prints, as YAML, what this host offers, what box uses of it, and what it keeps."
+)]
+pub struct Info {
+    /// json, or a Go template
+    #[arg(short, long, value_name = "FORMAT")]
+    pub format: Option<String>,
+}
+
+const VERSION_EXAMPLES: &str = "\
+Examples:
+  box version --format '{{.Client.Version}}'";
+
+/// Print versions
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    after_help = VERSION_EXAMPLES,
+    after_long_help = format!("{VERSION_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Prints the versions of box. There is no server; the fields that scripts ask one for are the same."
+)]
+pub struct Version {
+    /// json, or a Go template
+    #[arg(short, long, value_name = "FORMAT")]
+    pub format: Option<String>,
+}
+
+const UNSHARE_EXAMPLES: &str = "\
+Examples:
+  box unshare                          a root shell among one's own files
+  box unshare cat /proc/self/uid_map   which ids those are
+  box unshare rm -r ./data             what a container's other users have left";
+
+/// Run a command as root in the user's own namespace
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    override_usage = "box unshare [COMMAND [ARG...]]",
+    after_help = UNSHARE_EXAMPLES,
+    after_long_help = format!("{UNSHARE_EXAMPLES}\n\nExit status:\n  The command's own; 126 if it cannot be invoked, 127 if \
+                               there is none, 125 if box could not do it."),
+    long_about = "Runs a command ($SHELL if none is given) in the user's own user namespace, in which the user is root \
+                  and has the subordinate ids that containers use."
+)]
+pub struct Unshare {
+    /// The command and its arguments
+    #[arg(num_args = 0.., trailing_var_arg = true, value_name = "COMMAND", value_hint = clap::ValueHint::CommandWithArguments)]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// Print the script that completes box's words in a shell
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    long_about = "Prints the script that completes box's commands, flags, containers and images in a shell.",
+    after_help = "Examples:\n  source <(box completion bash)\n  box completion fish > ~/.config/fish/completions/box.fish"
+)]
+pub struct Completion {
+    /// bash, zsh or fish
+    #[arg(value_name = "SHELL", required = true, value_parser = ["bash", "zsh", "fish"])]
+    pub shell: String,
+}

@@ -1,0 +1,310 @@
+//! What can be typed: the declarations that parsing, help, man pages and completions are all made from.
+//!
+//! Only flags that work are declared. Each subcommand's flags are built when that subcommand is used (`defer`), which
+//! keeps the start of the program short. The text after `Examples:` and `Exit status:` becomes man page sections.
+
+pub mod containers;
+pub mod host;
+pub mod images;
+pub mod run;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, ArgAction, Args, Command, CommandFactory, Parser, Subcommand};
+use std::cell::Cell;
+use std::path::PathBuf;
+
+/// The words before each help text's list of flags.
+pub const EXIT_STATUS: &str = "\
+Exit status:
+  0    The deed was done.
+  125  It was not; stderr says why, and what to type.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "box",
+    version,
+    disable_version_flag = true,
+    args_override_self = true,
+    infer_subcommands = false,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    help_template = TOP,
+    mut_args = switches,
+    about = "Containers for people who are not root",
+    long_about = "box runs Linux containers for an ordinary user: no daemon, no root, one program. The words that \
+                  work with podman and docker work here."
+)]
+pub struct Cli {
+    /// What every command has.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// The verb.
+    #[command(subcommand)]
+    pub command: Verb,
+}
+
+/// The flags that every command has.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// Keep images and containers in this folder
+    ///
+    /// The default is $BOX_DATA, else $XDG_DATA_HOME/box.
+    #[arg(long, value_name = "DIR", global = true, hide_short_help = true, value_hint = clap::ValueHint::DirPath)]
+    pub root: Option<PathBuf>,
+    /// How layers are put together: overlay, fuse-overlayfs or copy
+    ///
+    /// The default is $STORAGE_DRIVER, else what a probe of this host has found to work.
+    #[arg(long, value_name = "DRIVER", global = true, hide_short_help = true,
+          value_parser = ["overlay", "fuse-overlayfs", "copy"], hide_possible_values = true)]
+    pub storage_driver: Option<String>,
+    /// Print where the time went, on stderr, when the command is done
+    ///
+    /// Each line is the end of a phase: when it was reached and how long it took, in milliseconds.
+    #[arg(long, global = true, hide_short_help = true)]
+    pub timing: bool,
+    /// Print the version
+    #[arg(short = 'v', long, action = ArgAction::Version)]
+    pub version: Option<bool>,
+}
+
+/// The top level's help: commands in groups. A test keeps the list complete.
+const TOP: &str = "\
+{about}
+
+Usage: box [OPTIONS] COMMAND [ARG...]
+
+Containers:
+  run        Make a container from an image and run a command in it
+  create     Make a container without starting it
+  start      Start containers that are not running
+  stop       Stop containers: a signal, some patience, then SIGKILL
+  kill       Send a signal to containers
+  rm         Remove containers
+  ps         List containers
+  logs       Print what containers have written
+  exec       Run a command in a running container
+  attach     Connect the terminal to a running container
+  wait       Wait until containers end; print their exit codes
+  inspect    Print all that is known of containers and images, as JSON
+
+Images:
+  pull       Fetch images from registries
+  images     List images
+  rmi        Remove images
+  tag        Give an image another name
+  load       Read images from an archive
+  image      All commands for images
+
+The host:
+  info       Print what this host and this box can do
+  version    Print versions
+  unshare    Run a command as root in the user's own namespace
+  completion Print the script that completes box's words in a shell
+  container  All commands for containers
+
+Options:
+{options}
+
+Examples:
+  box run -it --rm alpine sh             a shell in Alpine, gone when you leave it
+  box run -d --name web -p 8080:80 IMAGE a server in the background
+  box logs -f web                        what it writes
+  box exec -it web sh                    a look inside
+  box rm -f web                          stop and remove it
+
+`box COMMAND --help` explains a command, `man box-COMMAND` all of it.
+";
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub enum Verb {
+    /// Make a container from an image and run a command in it
+    Run(run::Run),
+    /// Make a container without starting it
+    Create(run::Create),
+    /// Start containers that are not running
+    Start(containers::Start),
+    /// Stop containers: a signal, some patience, then SIGKILL
+    Stop(containers::Stop),
+    /// Send a signal to containers
+    Kill(containers::Kill),
+    /// Remove containers
+    Rm(containers::Rm),
+    /// List containers
+    Ps(containers::Ps),
+    /// Print what containers have written
+    Logs(containers::Logs),
+    /// Run a command in a running container
+    Exec(containers::Exec),
+    /// Connect the terminal to a running container
+    Attach(containers::Attach),
+    /// Wait until containers end; print their exit codes
+    Wait(containers::Wait),
+    /// Print all that is known of containers and images, as JSON
+    Inspect(containers::Inspect),
+    /// Fetch images from registries
+    Pull(images::Pull),
+    /// List images
+    Images(images::Images),
+    /// Remove images
+    Rmi(images::Rmi),
+    /// Give an image another name
+    Tag(images::Tag),
+    /// Read images from an archive
+    Load(images::Load),
+    /// All commands for images
+    #[command(subcommand)]
+    Image(ImageVerb),
+    /// All commands for containers
+    #[command(subcommand)]
+    Container(ContainerVerb),
+    /// Print what this host and this box can do
+    Info(host::Info),
+    /// Print versions
+    Version(host::Version),
+    /// Run a command as root in the user's own namespace
+    Unshare(host::Unshare),
+    /// Print the script that completes box's words in a shell
+    #[command(hide = true)]
+    Completion(host::Completion),
+}
+
+/// `box container …`.
+#[derive(Debug, Subcommand)]
+#[command(defer = true, disable_help_subcommand = true)]
+pub enum ContainerVerb {
+    /// Make a container from an image and run a command in it
+    Run(run::Run),
+    /// Make a container without starting it
+    Create(run::Create),
+    /// Start containers that are not running
+    Start(containers::Start),
+    /// Stop containers: a signal, some patience, then SIGKILL
+    Stop(containers::Stop),
+    /// Send a signal to containers
+    Kill(containers::Kill),
+    /// Remove containers
+    Rm(containers::Rm),
+    /// List containers
+    #[command(visible_aliases = ["list", "ps"])]
+    Ls(containers::Ps),
+    /// Print what containers have written
+    Logs(containers::Logs),
+    /// Run a command in a running container
+    Exec(containers::Exec),
+    /// Connect the terminal to a running container
+    Attach(containers::Attach),
+    /// Wait until containers end; print their exit codes
+    Wait(containers::Wait),
+    /// Print all that is known of containers, as JSON
+    Inspect(containers::InspectContainer),
+    /// Exit with 0 if the container is there, with 1 if not
+    Exists(containers::Exists),
+}
+
+/// `box image …`.
+#[derive(Debug, Subcommand)]
+#[command(defer = true, disable_help_subcommand = true)]
+pub enum ImageVerb {
+    /// Fetch images from registries
+    Pull(images::Pull),
+    /// List images
+    #[command(visible_alias = "list")]
+    Ls(images::Images),
+    /// Print all that is known of images, as JSON
+    Inspect(images::InspectImage),
+    /// Remove images
+    #[command(visible_alias = "remove")]
+    Rm(images::Rmi),
+    /// Give an image another name
+    Tag(images::Tag),
+    /// Read images from an archive
+    Load(images::Load),
+    /// Exit with 0 if the image is there, with 1 if not
+    Exists(images::Exists),
+}
+
+thread_local! {
+    /// Whether the declarations are read for people (help, man pages, completions) or for parsing.
+    static FOR_PEOPLE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The declarations as help, man pages and completions show them.
+///
+/// For parsing, each switch takes `=true` and `=false`, as in Go; shown, that would be `--rm[=<RM>]` in every line.
+pub fn for_people() -> Command {
+    FOR_PEOPLE.set(true);
+    let mut command = Cli::command();
+    // What is deferred is built now, while the words are for people.
+    command.build();
+    FOR_PEOPLE.set(false);
+    command
+}
+
+/// Let a switch take a value as Go's flags do; last one wins.
+pub(super) fn switches(arg: Arg) -> Arg {
+    if !matches!(arg.get_action(), ArgAction::SetTrue) || FOR_PEOPLE.get() {
+        return arg;
+    }
+    arg.action(ArgAction::Set)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .default_value("false")
+        .value_parser(GoBool)
+}
+
+/// `true`, `1`, `t`, `false`, `0`, `f` and their capitals: what Go's `ParseBool` takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GoBool;
+
+impl TypedValueParser for GoBool {
+    type Value = bool;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &std::ffi::OsStr) -> Result<bool, clap::Error> {
+        match value.to_str() {
+            Some("true" | "True" | "TRUE" | "t" | "T" | "1") => Ok(true),
+            Some("false" | "False" | "FALSE" | "f" | "F" | "0") => Ok(false),
+            _ => clap::builder::BoolValueParser::new().parse_ref(command, arg, value),
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(["true", "false"].into_iter().map(PossibleValue::new)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_declarations_are_sound() {
+        for_people().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_top_level_help_has_every_command() {
+        for command in for_people().get_subcommands().filter(|command| command.get_name() != "help") {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let line = format!("\n  {:<10} {about}\n", command.get_name());
+            assert!(TOP.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_and_flag_is_explained() {
+        fn check(command: &Command) {
+            assert!(command.get_about().is_some() || command.get_long_about().is_some(), "{}", command.get_name());
+            for arg in command.get_arguments() {
+                assert!(arg.get_help().is_some(), "{} {}", command.get_name(), arg.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&for_people());
+    }
+}

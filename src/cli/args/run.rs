@@ -1,0 +1,207 @@
+//! `run` and `create`.
+
+use super::{GoBool, switches};
+use crate::cli::complete;
+use clap::{Args, ValueHint};
+use clap_complete::engine::ArgValueCandidates;
+use std::path::PathBuf;
+
+/// The exit codes of `run`, which `exec` and `start -a` share.
+pub const EXIT_STATUS: &str = "\
+Exit status:
+  The command's own, or 128 and the signal's number if a signal ended it. And:
+  0    The container was left running with the detach keys.
+  125  box could not do it: a wrong flag, no such image, a name in use.
+  126  The command is in the container but cannot be invoked.
+  127  The command is not in the container.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  box run -it --rm alpine sh                          a shell, gone when you leave it
+  box run -d --name web -p 8080:80 -v ./www:/www:ro docker.io/library/busybox httpd -f -h /www
+  box run --rm -v \"$PWD\":/src -w /src alpine ls -l    a command on this folder
+  box run --rm -e GREETING=hi alpine sh -c 'echo $GREETING'
+  tar c . | box run -i --rm alpine tar t              bytes in, bytes out";
+
+const CREATE_EXAMPLES: &str = "\
+Examples:
+  id=$(box create -v ./data:/data alpine touch /data/x) && box start -a \"$id\"";
+
+/// The options that `run` and `create` share.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ContainerOptions {
+    /// Keep stdin open and pass it to the command
+    #[arg(short, long, help_heading = "Terminal and process")]
+    pub interactive: bool,
+    /// Give the command a terminal
+    #[arg(short, long, help_heading = "Terminal and process")]
+    pub tty: bool,
+    /// Set a variable: NAME=VALUE, NAME to copy it from here, PREFIX* to copy all that begin so
+    #[arg(short, long, value_name = "NAME[=VALUE]", help_heading = "Terminal and process")]
+    pub env: Vec<String>,
+    /// Read variables from a file, NAME=VALUE in each line
+    ///
+    /// Values are taken as they are, quotes included. Lines that begin with # are left out. `-e` wins over this.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Terminal and process")]
+    pub env_file: Vec<PathBuf>,
+    /// The folder in which the command begins; made if it is missing
+    #[arg(short, long, value_name = "DIR", help_heading = "Terminal and process")]
+    pub workdir: Option<String>,
+    /// Who the command runs as: a name of the image's own, or numbers
+    #[arg(short, long, value_name = "USER[:GROUP]", help_heading = "Terminal and process")]
+    pub user: Option<String>,
+    /// Run this in place of the image's entrypoint: a word, or a JSON array; "" for none
+    #[arg(long, value_name = "COMMAND", help_heading = "Terminal and process")]
+    pub entrypoint: Option<String>,
+    /// Run a small init as process 1, which passes signals on and reaps
+    #[arg(long, help_heading = "Terminal and process")]
+    pub init: bool,
+    /// The signal that `box stop` sends [default: the image's, else SIGTERM]
+    #[arg(long, value_name = "SIGNAL", help_heading = "Terminal and process")]
+    pub stop_signal: Option<String>,
+    /// How long `box stop` waits before SIGKILL [default: 10]
+    #[arg(long, value_name = "SECONDS", help_heading = "Terminal and process")]
+    pub stop_timeout: Option<u64>,
+
+    /// The container's name [default: one is made up]
+    #[arg(long, help_heading = "The container")]
+    pub name: Option<String>,
+    /// Remove the container when it has ended
+    #[arg(long, help_heading = "The container")]
+    pub rm: bool,
+    /// Attach a label: KEY=VALUE or KEY
+    #[arg(short, long, value_name = "KEY[=VALUE]", help_heading = "The container")]
+    pub label: Vec<String>,
+    /// Write the container's id to this file, which must not exist yet
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "The container")]
+    pub cidfile: Option<PathBuf>,
+    /// How output is kept for `box logs`: k8s-file, json-file or none [default: k8s-file]
+    #[arg(long, value_name = "DRIVER", value_parser = ["k8s-file", "json-file", "none"], hide_possible_values = true,
+          help_heading = "The container")]
+    pub log_driver: Option<String>,
+
+    /// When to ask the registry: missing, always, newer or never [default: missing]
+    #[arg(long, value_name = "POLICY", ignore_case = true, hide_possible_values = true, help_heading = "The image",
+          value_parser = ["always", "missing", "never", "newer", "ifmissing", "ifnotpresent", "ifnewer"])]
+    pub pull: Option<String>,
+    /// Show no progress of a pull
+    #[arg(short, long, help_heading = "The image")]
+    pub quiet: bool,
+    /// Whether the registry must have a certificate that can be verified [default: as registries.conf says]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = GoBool, hide_possible_values = true, help_heading = "The image")]
+    pub tls_verify: Option<bool>,
+    /// The first argument is a folder to use as the root file system, not an image; DIR:O keeps it unchanged
+    #[arg(long, help_heading = "The image")]
+    pub rootfs: bool,
+
+    /// Lend a folder or file: HOST:CONTAINER[:ro]
+    ///
+    /// HOST begins with / or a dot and must exist. Options, separated by commas: ro, rw, rbind (the default: mounts
+    /// below it are included), bind.
+    #[arg(short, long, value_name = "HOST:CTR[:OPTIONS]", value_hint = ValueHint::AnyPath, help_heading = "Files")]
+    pub volume: Vec<String>,
+    /// Mount something: type=bind,src=HOST,dst=CTR[,ro] or type=tmpfs,dst=CTR[,tmpfs-size=64m]
+    #[arg(long, value_name = "FIELDS", help_heading = "Files")]
+    pub mount: Vec<String>,
+    /// Mount memory: CTR[:size=64m,mode=1777,exec]
+    #[arg(long, value_name = "CTR[:OPTIONS]", help_heading = "Files")]
+    pub tmpfs: Vec<String>,
+    /// Make the root file system read-only; /run, /tmp and /var/tmp stay writable, in memory
+    #[arg(long, help_heading = "Files")]
+    pub read_only: bool,
+
+    /// How it reaches the network: slirp4netns, none or host [default: slirp4netns]
+    #[arg(long, alias = "net", value_name = "MODE", help_heading = "Network")]
+    pub network: Option<String>,
+    /// Publish a port: [IP:][HOST:]CTR[/tcp|/udp]; ranges are FIRST-LAST
+    ///
+    /// Without HOST, a free port is chosen; `box ps` shows which.
+    #[arg(short, long, value_name = "PORTS", help_heading = "Network")]
+    pub publish: Vec<String>,
+    /// The container's host name [default: its short id]
+    #[arg(short = 'h', long, value_name = "NAME", help_heading = "Network")]
+    pub hostname: Option<String>,
+
+    /// Give all capabilities and devices that the user has; no seccomp filter, no masked files
+    #[arg(long, help_heading = "Rights and namespaces")]
+    pub privileged: bool,
+    /// Give a capability, such as NET_RAW; ALL for all
+    #[arg(long, value_name = "CAP", value_delimiter = ',', help_heading = "Rights and namespaces")]
+    pub cap_add: Vec<String>,
+    /// Take a capability away; ALL for all
+    #[arg(long, value_name = "CAP", value_delimiter = ',', help_heading = "Rights and namespaces")]
+    pub cap_drop: Vec<String>,
+    /// Whose ids it has: host (root inside is you) or keep-id (you are you inside) [default: host]
+    #[arg(long, value_name = "MODE", help_heading = "Rights and namespaces")]
+    pub userns: Option<String>,
+    /// host: see the host's processes
+    #[arg(long, value_name = "MODE", help_heading = "Rights and namespaces")]
+    pub pid: Option<String>,
+    /// host: share the host's shared memory and queues
+    #[arg(long, value_name = "MODE", help_heading = "Rights and namespaces")]
+    pub ipc: Option<String>,
+    /// host: share the host's name
+    #[arg(long, value_name = "MODE", help_heading = "Rights and namespaces")]
+    pub uts: Option<String>,
+}
+
+/// Make a container from an image and run a command in it
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    disable_help_flag = true,
+    override_usage = "box run [OPTIONS] IMAGE [COMMAND [ARG...]]\n       box run [OPTIONS] --rootfs DIR[:O] [COMMAND [ARG...]]",
+    after_help = RUN_EXAMPLES,
+    after_long_help = format!("{RUN_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Makes a container from an image and runs a command in it. The image is pulled if it is not there. \
+                  What stands after IMAGE is the command with its arguments; without it, the image's own is run.\n\n\
+                  In the foreground the command has box's stdout and stderr, with -i its stdin, with -t a terminal; \
+                  signals are passed on. With -d the container's id is printed and the container runs on."
+)]
+pub struct Run {
+    /// Options of both.
+    #[command(flatten)]
+    pub container: ContainerOptions,
+    /// Run in the background; print the container's id
+    #[arg(short, long, help_heading = "Terminal and process")]
+    pub detach: bool,
+    /// The keys that leave the container running: a,ctrl-b,...; "" for none [default: ctrl-p,ctrl-q]
+    #[arg(long, value_name = "KEYS", help_heading = "Terminal and process")]
+    pub detach_keys: Option<String>,
+    /// Whether signals to box go to the command [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", hide_default_value = true,
+          default_missing_value = "true", value_parser = GoBool, hide_possible_values = true,
+          action = clap::ArgAction::Set, help_heading = "Terminal and process")]
+    pub sig_proxy: bool,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::HelpLong)]
+    help: Option<bool>,
+    /// An image's name, id or digest; then the command and its arguments
+    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "IMAGE",
+          add = ArgValueCandidates::new(complete::images))]
+    pub words: Vec<String>,
+}
+
+/// Make a container without starting it
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    disable_help_flag = true,
+    override_usage = "box create [OPTIONS] IMAGE [COMMAND [ARG...]]\n       box create [OPTIONS] --rootfs DIR[:O] [COMMAND [ARG...]]",
+    after_help = CREATE_EXAMPLES,
+    after_long_help = format!("{CREATE_EXAMPLES}\n\n{}", super::EXIT_STATUS),
+    long_about = "Makes a container as `box run` does, prints its id and leaves it. `box start` starts it."
+)]
+pub struct Create {
+    /// Options of both.
+    #[command(flatten)]
+    pub container: ContainerOptions,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::HelpLong)]
+    help: Option<bool>,
+    /// An image's name, id or digest; then the command and its arguments
+    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "IMAGE",
+          add = ArgValueCandidates::new(complete::images))]
+    pub words: Vec<String>,
+}

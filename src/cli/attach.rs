@@ -1,0 +1,32 @@
+//! `attach`: connects the terminal to a running container.
+
+use super::args::Globals;
+use super::args::containers::Attach;
+use super::run::DETACH_KEYS;
+use super::session;
+use crate::container::{self, Started};
+use crate::monitor::{self, AttachOptions};
+use anyhow::Result;
+
+/// `box attach`. As with docker, the exit code is the container's.
+pub fn attach(args: &Attach, globals: &Globals) -> Result<u8> {
+    let detach_keys = monitor::parse_detach_keys(args.detach_keys.as_deref().unwrap_or(DETACH_KEYS))?;
+    let engine = session::open(globals)?;
+    let container = match &args.container {
+        Some(name) => container::find(&engine, name)?,
+        None => session::latest(&engine)?,
+    };
+    let options = AttachOptions {
+        stdin: container.config.interactive && !args.no_stdin,
+        stdout: true,
+        stderr: true,
+        tty: container.config.tty,
+        detach_keys,
+        sig_proxy: args.sig_proxy,
+    };
+    let started = session::with_terminal(|terminal| container::attach(&container, &options, terminal))?;
+    Ok(match started {
+        Started::Ended(code) => session::exit_code(code),
+        Started::Running => 0,
+    })
+}

@@ -1,0 +1,94 @@
+//! Completion in the shell: the scripts, and the candidates that depend on what there is.
+//!
+//! The shell calls box with `COMPLETE` set; box answers from the same declarations that it parses with.
+
+use super::args;
+use crate::base::dirs::Dirs;
+use anyhow::Result;
+use clap_complete::CompletionCandidate;
+use clap_complete::env::{Bash, CompleteEnv, EnvCompleter, Fish, Zsh};
+use std::process::ExitCode;
+
+/// Answer the shell that asks for candidates.
+pub fn answer(_shell: &str) -> ExitCode {
+    CompleteEnv::with_factory(args::for_people).bin("box").complete();
+    ExitCode::SUCCESS
+}
+
+/// The script that makes a shell ask: bash, zsh or fish; `None` for another.
+pub fn registration(shell: &str) -> Option<String> {
+    let completer: &dyn EnvCompleter = match shell {
+        "bash" => &Bash,
+        "zsh" => &Zsh,
+        "fish" => &Fish,
+        _ => return None,
+    };
+    let mut script = Vec::new();
+    completer.write_registration("COMPLETE", "box", "box", "box", &mut script).ok()?;
+    String::from_utf8(script).ok()
+}
+
+/// `box completion`.
+pub fn completion(args: &args::host::Completion) -> Result<u8> {
+    super::output::print(&registration(&args.shell).unwrap_or_default())?;
+    Ok(0)
+}
+
+/// The names of containers.
+pub fn containers() -> Vec<CompletionCandidate> {
+    let Ok(dirs) = Dirs::open(None) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(dirs.names()) else { return Vec::new() };
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// The names of images, as short as they may be typed.
+pub fn images() -> Vec<CompletionCandidate> {
+    let Ok(dirs) = Dirs::open(None) else { return Vec::new() };
+    let mut names = image_names(&std::fs::read(dirs.oci().join("index.json")).unwrap_or_default());
+    names.sort();
+    names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// Containers first, then images.
+pub fn containers_and_images() -> Vec<CompletionCandidate> {
+    let mut all = containers();
+    all.extend(images());
+    all
+}
+
+/// The names in an OCI layout's index.
+fn image_names(index: &[u8]) -> Vec<String> {
+    let index: serde_json::Value = serde_json::from_slice(index).unwrap_or_default();
+    let manifests = index["manifests"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let full = manifests.iter().filter_map(|m| m["annotations"]["org.opencontainers.image.ref.name"].as_str());
+    full.map(|name| {
+        let short = name.strip_prefix("docker.io/library/").or_else(|| name.strip_prefix("docker.io/")).unwrap_or(name);
+        short.strip_suffix(":latest").unwrap_or(short).to_owned()
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_as_short_as_they_may_be() {
+        let index = br#"{"manifests":[
+            {"annotations":{"org.opencontainers.image.ref.name":"docker.io/library/alpine:latest"}},
+            {"annotations":{"org.opencontainers.image.ref.name":"quay.io/a/b:1"}},
+            {"annotations":{"org.opencontainers.image.ref.name":"docker.io/me/x:2"}}, {}]}"#;
+        assert_eq!(image_names(index), ["alpine", "quay.io/a/b:1", "me/x:2"]);
+        assert!(image_names(b"").is_empty());
+    }
+
+    #[test]
+    fn three_shells_have_a_script() {
+        for shell in ["bash", "zsh", "fish"] {
+            assert!(registration(shell).is_some_and(|script| script.contains("COMPLETE")), "{shell}");
+        }
+        assert_eq!(registration("tcsh"), None);
+    }
+}

@@ -1,0 +1,44 @@
+//! `exec`: runs a command in a running container.
+
+use super::args::Globals;
+use super::args::containers::Exec;
+use super::run::{DETACH_KEYS, warn_without_terminal};
+use super::session;
+use crate::base::error::{Fault, Kind};
+use crate::container::{self, ExecRequest};
+use crate::monitor;
+use anyhow::Result;
+
+/// `box exec`.
+pub fn exec(args: Exec, globals: &Globals) -> Result<u8> {
+    let detach_keys = monitor::parse_detach_keys(args.detach_keys.as_deref().unwrap_or(DETACH_KEYS))?;
+    let mut command = args.words;
+    let name = if args.latest { None } else { Some(command.remove(0)) };
+    if command.is_empty() {
+        return Err(Fault::new(Kind::Usage, "`box exec` needs a command after the container")
+            .hint(format!("box exec -it {} sh", name.as_deref().unwrap_or("-l")))
+            .into());
+    }
+    if args.tty && args.interactive && !args.detach {
+        warn_without_terminal();
+    }
+    let request = ExecRequest {
+        command,
+        env: args.env,
+        env_files: args.env_file,
+        user: args.user,
+        workdir: args.workdir,
+        tty: args.tty,
+        interactive: args.interactive,
+        detach: args.detach,
+        privileged: args.privileged,
+        detach_keys,
+    };
+    let engine = session::open(globals)?;
+    let container = match &name {
+        Some(name) => container::find(&engine, name)?,
+        None => session::latest(&engine)?,
+    };
+    let code = session::with_terminal(|terminal| container::exec(&engine, &container, request, terminal));
+    code.map(session::exit_code)
+}

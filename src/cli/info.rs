@@ -1,0 +1,192 @@
+//! `info`: what this host offers and box uses.
+
+use super::args::Globals;
+use super::args::host::Info;
+use super::output::print;
+use super::session;
+use super::template::Format;
+use crate::container::{self, Status};
+use crate::engine::Engine;
+use crate::image;
+use crate::rootless::Ids;
+use crate::runtime::capabilities;
+use crate::store::driver::Driver;
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// `box info`: YAML; with `--format` the keys are Go's names, as podman's templates have them.
+pub fn info(args: &Info, globals: &Globals) -> Result<u8> {
+    let engine = session::open(globals)?;
+    let facts = facts(&engine);
+    let facts = facts?;
+    let format = args.format.as_deref().map(Format::parse).transpose()?;
+    match &format {
+        Some(format) if format.is_json() => super::output::print_json(&as_written(&facts))?,
+        Some(format) => print(&format.render_one(&facts)?)?,
+        None => print(&serde_yaml::to_string(&as_written(&facts))?)?,
+    }
+    Ok(0)
+}
+
+fn facts(engine: &Engine) -> Result<Value> {
+    let ids = engine.ids()?.clone();
+    let driver = match engine.driver()? {
+        Driver::Overlay => "overlay",
+        Driver::FuseOverlayfs => "fuse-overlayfs",
+        Driver::Copy => "copy",
+    };
+    let list = container::list(engine);
+    let running = list.iter().filter(|row| matches!(row.status, Status::Running(_))).count();
+    let images = image::list(&engine.store)?;
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(json!({
+        "Host": host(engine, &ids),
+        "Store": {
+            "ConfigFile": "",
+            "ContainerStore": { "Number": list.len(), "Paused": 0, "Running": running, "Stopped": list.len() - running },
+            "GraphDriverName": driver,
+            "GraphRoot": engine.dirs.data.display().to_string(),
+            "ImageStore": { "Number": images.len() },
+            "RunRoot": engine.dirs.run.display().to_string(),
+        },
+        "Version": { "APIVersion": "1.44", "Version": version, "OsArch": format!("linux/{}", arch()) },
+    }))
+}
+
+fn arch() -> &'static str {
+    if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" }
+}
+
+fn host(engine: &Engine, ids: &Ids) -> Value {
+    let memory = meminfo();
+    let kib = |name: &str| memory.iter().find(|(key, _)| key == name).map_or(0, |(_, kib)| kib * 1024);
+    let uname = rustix::system::uname();
+    let (uid, gid) = engine.caller();
+    let version = if std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() { "v2" } else { "v1" };
+    let rootless = !matches!(ids, Ids::Root);
+    json!({
+        "Arch": arch(),
+        "CgroupControllers": [],
+        "CgroupManager": "none",
+        "CgroupsVersion": version,
+        "CPUs": std::thread::available_parallelism().map_or(1, usize::from),
+        "Distribution": distribution(),
+        "Hostname": uname.nodename().to_string_lossy(),
+        "IDMappings": { "Range": match ids {
+            Ids::Root => "all ids of the host".to_owned(),
+            Ids::Full => "your own id and your subordinate ids".to_owned(),
+            Ids::Single(reason) => format!("your own id only: {reason}"),
+        }, "UID": uid, "GID": gid },
+        "Kernel": uname.release().to_string_lossy(),
+        "LogDriver": "k8s-file",
+        "MemFree": kib("MemFree"),
+        "MemTotal": kib("MemTotal"),
+        "NetworkBackend": "slirp4netns",
+        "OCIRuntime": { "Name": "box", "Version": env!("CARGO_PKG_VERSION") },
+        "OS": "linux",
+        "RemoteSocket": { "Path": "", "Exists": false },
+        "RootlessNetworkCmd": "slirp4netns",
+        "Security": {
+            "AppArmorEnabled": false,
+            "DefaultCapabilities": capabilities::DEFAULT.map(|name| format!("CAP_{name}")).join(","),
+            "Rootless": rootless,
+            "SECCOMPEnabled": true,
+            "SELinuxEnabled": false,
+        },
+        "Programs": programs(),
+        "ServiceIsRemote": false,
+        "SwapFree": kib("SwapFree"),
+        "SwapTotal": kib("SwapTotal"),
+    })
+}
+
+/// The programs that box calls, and where they are.
+fn programs() -> Value {
+    let mut found = Map::new();
+    for (key, name) in [
+        ("Newuidmap", "newuidmap"),
+        ("Newgidmap", "newgidmap"),
+        ("Slirp4netns", "slirp4netns"),
+        ("FuseOverlayfs", "fuse-overlayfs"),
+    ] {
+        let path = find_program(name).map(|path| path.display().to_string()).unwrap_or_default();
+        found.insert(key.to_owned(), path.into());
+    }
+    Value::Object(found)
+}
+
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = crate::base::env::path()?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
+/// `/proc/meminfo` in kibibytes.
+fn meminfo() -> Vec<(String, u64)> {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = |line: &str| {
+        let (key, rest) = line.split_once(':')?;
+        Some((key.to_owned(), rest.split_whitespace().next()?.parse().ok()?))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// `/etc/os-release` (os-release(5)).
+fn distribution() -> Value {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_default().trim_matches('"').to_owned()
+    };
+    json!({ "Distribution": value("ID"), "Version": value("VERSION_ID"), "Codename": value("VERSION_CODENAME") })
+}
+
+/// The keys as podman writes them: Go's names with small beginnings, but for what the version section has below it.
+fn as_written(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) if fields.contains_key("APIVersion") => value.clone(),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(key, value)| (written(key), as_written(value))).collect())
+        }
+        Value::Array(values) => Value::Array(values.iter().map(as_written).collect()),
+        other => other.clone(),
+    }
+}
+
+fn written(key: &str) -> String {
+    match key {
+        "CPUs" => "cpus".to_owned(),
+        "IDMappings" => "idMappings".to_owned(),
+        "OCIRuntime" => "ociRuntime".to_owned(),
+        "OS" => "os".to_owned(),
+        "UID" => "uid".to_owned(),
+        "GID" => "gid".to_owned(),
+        "DefaultCapabilities" => "capabilities".to_owned(),
+        "SECCOMPEnabled" => "seccompEnabled".to_owned(),
+        "SELinuxEnabled" => "selinuxEnabled".to_owned(),
+        "CgroupsVersion" => "cgroupVersion".to_owned(),
+        other => {
+            let mut chars = other.chars();
+            chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_written_as_podman_writes_them() {
+        for (name, key) in [
+            ("Host", "host"),
+            ("GraphDriverName", "graphDriverName"),
+            ("OCIRuntime", "ociRuntime"),
+            ("CPUs", "cpus"),
+            ("Rootless", "rootless"),
+            ("CgroupsVersion", "cgroupVersion"),
+        ] {
+            assert_eq!(written(name), key);
+        }
+    }
+}

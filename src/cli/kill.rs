@@ -1,0 +1,20 @@
+//! `kill`: sends a signal to containers.
+
+use super::args::Globals;
+use super::args::containers::Kill;
+use super::session;
+use crate::base::signal;
+use crate::container::{self, Status};
+use anyhow::Result;
+
+/// `box kill`.
+pub fn kill(args: &Kill, globals: &Globals) -> Result<u8> {
+    let signal = args.signal.as_deref().map_or(Ok(signal::SIGKILL), signal::parse)?;
+    let engine = session::open(globals)?;
+    let named = match args.chosen.all {
+        true => session::all(&engine, |container| matches!(container.status(), Status::Running(_))),
+        false => session::named(&engine, &args.chosen.names, args.chosen.latest),
+    };
+    let failures = session::each(named, |container| container::kill(&engine, container, signal));
+    Ok(session::code(&failures?))
+}

@@ -1,0 +1,136 @@
+//! Words in, words out; the only place that prints.
+//!
+//! `args` declares what can be typed; `request` turns it into a `container::Request`; a file per verb, or per family
+//! of verbs, does the deed. What is asked for goes to stdout, everything else to stderr.
+
+pub mod args;
+mod attach;
+mod complete;
+mod errors;
+mod exec;
+mod images;
+mod info;
+mod inspect;
+mod kill;
+mod load;
+mod logs;
+mod output;
+mod progress;
+mod ps;
+mod pull;
+mod request;
+mod rm;
+mod rmi;
+mod run;
+mod session;
+mod start;
+mod stop;
+mod tag;
+mod template;
+mod unshare;
+mod version;
+mod wait;
+
+use crate::base::{env, timing};
+use crate::sys::process::default_sigpipe;
+use anyhow::Result;
+use args::{Cli, ContainerVerb, Globals, ImageVerb, Verb};
+use clap::{CommandFactory, FromArgMatches};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+pub use complete::registration;
+
+/// The program. Nothing is opened or allocated before the words are parsed, but for the words themselves.
+pub fn main() -> ExitCode {
+    default_sigpipe();
+    if let Some(shell) = env::completing_shell() {
+        return complete::answer(&shell);
+    }
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if words.iter().any(|word| word == "--timing") {
+        timing::enable();
+    }
+    let cli = match parse(&words) {
+        Ok(cli) => cli,
+        Err(error) => return errors::usage(error, &words),
+    };
+    timing::phase("parse");
+    let code = match dispatch(cli.command, &cli.globals) {
+        Ok(code) => code,
+        Err(error) => errors::report(&error),
+    };
+    if cli.globals.timing {
+        output::print_timing();
+    }
+    ExitCode::from(code)
+}
+
+/// Parse a command line, its first word being the program's.
+pub fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut matches = Cli::command().try_get_matches_from(words)?;
+    Cli::from_arg_matches_mut(&mut matches)
+}
+
+/// Do what was asked; the exit code.
+fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
+    match verb {
+        Verb::Run(args) => run::run(args, globals),
+        Verb::Create(args) => run::create(args, globals),
+        Verb::Start(args) => start::start(&args, globals),
+        Verb::Stop(args) => stop::stop(&args, globals),
+        Verb::Kill(args) => kill::kill(&args, globals),
+        Verb::Rm(args) => rm::rm(&args, globals),
+        Verb::Ps(args) => ps::ps(&args, globals),
+        Verb::Logs(args) => logs::logs(&args, globals),
+        Verb::Exec(args) => exec::exec(args, globals),
+        Verb::Attach(args) => attach::attach(&args, globals),
+        Verb::Wait(args) => wait::wait(&args, globals),
+        Verb::Inspect(args) => inspect::inspect(&args, globals),
+        Verb::Pull(args) => pull::pull(&args, globals),
+        Verb::Images(args) => images::images(&args, globals),
+        Verb::Rmi(args) => rmi::rmi(&args, globals),
+        Verb::Tag(args) => tag::tag(&args, globals),
+        Verb::Load(args) => load::load(&args, globals),
+        Verb::Image(verb) => dispatch_image(verb, globals),
+        Verb::Container(verb) => dispatch_container(verb, globals),
+        Verb::Info(args) => info::info(&args, globals),
+        Verb::Version(args) => version::version(&args),
+        Verb::Unshare(args) => unshare::unshare(&args, globals),
+        Verb::Completion(args) => complete::completion(&args),
+    }
+}
+
+/// `box container …` is the same under another name.
+fn dispatch_container(verb: ContainerVerb, globals: &Globals) -> Result<u8> {
+    let verb = match verb {
+        ContainerVerb::Run(args) => Verb::Run(args),
+        ContainerVerb::Create(args) => Verb::Create(args),
+        ContainerVerb::Start(args) => Verb::Start(args),
+        ContainerVerb::Stop(args) => Verb::Stop(args),
+        ContainerVerb::Kill(args) => Verb::Kill(args),
+        ContainerVerb::Rm(args) => Verb::Rm(args),
+        ContainerVerb::Ls(args) => Verb::Ps(args),
+        ContainerVerb::Logs(args) => Verb::Logs(args),
+        ContainerVerb::Exec(args) => Verb::Exec(args),
+        ContainerVerb::Attach(args) => Verb::Attach(args),
+        ContainerVerb::Wait(args) => Verb::Wait(args),
+        ContainerVerb::Inspect(args) => return inspect::container(args, globals),
+        ContainerVerb::Exists(args) => return inspect::container_exists(&args, globals),
+    };
+    dispatch(verb, globals)
+}
+
+/// `box image …`, too.
+fn dispatch_image(verb: ImageVerb, globals: &Globals) -> Result<u8> {
+    let verb = match verb {
+        ImageVerb::Pull(args) => Verb::Pull(args),
+        ImageVerb::Ls(args) => Verb::Images(args),
+        ImageVerb::Rm(args) => Verb::Rmi(args),
+        ImageVerb::Tag(args) => Verb::Tag(args),
+        ImageVerb::Load(args) => Verb::Load(args),
+        ImageVerb::Inspect(args) => return inspect::image(args, globals),
+        ImageVerb::Exists(args) => return inspect::image_exists(&args, globals),
+    };
+    dispatch(verb, globals)
+}

@@ -1,0 +1,266 @@
+//! From the words of `run` and `create` to the one request. Decides nothing and touches nothing.
+
+use super::args::run::{ContainerOptions, Create, Run};
+use crate::base::error::{Fault, Kind, fault};
+use crate::base::signal;
+use crate::container;
+use crate::container::mounts::{parse_mount, parse_tmpfs, parse_volume};
+use crate::container::request::{LogDriver, PullPolicy, Request, Source, Userns};
+use crate::network::{self, NetworkMode};
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The request of `run`.
+pub fn of_run(run: Run) -> Result<Request> {
+    let request = request(run.container, run.words)?;
+    Ok(Request { detach: run.detach, ..request })
+}
+
+/// The request of `create`.
+pub fn of_create(create: Create) -> Result<Request> {
+    request(create.container, create.words)
+}
+
+fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
+    let mut words = words.into_iter();
+    let first = words.next().unwrap_or_default();
+    let source = if options.rootfs { rootfs(&first) } else { Source::Image(first) };
+    let mut mounts = Vec::new();
+    for text in &options.volume {
+        mounts.push(parse_volume(text)?);
+    }
+    for text in &options.mount {
+        mounts.push(parse_mount(text)?);
+    }
+    for text in &options.tmpfs {
+        mounts.push(parse_tmpfs(text)?);
+    }
+    let mut ports = Vec::new();
+    for text in &options.publish {
+        ports.extend(network::parse_ports(text)?);
+    }
+    if let Some(text) = &options.stop_signal {
+        signal::parse(text)?;
+    }
+    Ok(Request {
+        source,
+        command: words.collect(),
+        name: options.name,
+        entrypoint: options.entrypoint.as_deref().map(entrypoint).transpose()?,
+        env: options.env,
+        env_files: options.env_file,
+        workdir: options.workdir,
+        user: options.user,
+        hostname: options.hostname,
+        mounts,
+        read_only: options.read_only,
+        network: options.network.as_deref().map(network_mode).transpose()?,
+        ports,
+        init: options.init,
+        labels: labels(&options.label)?,
+        pull: options.pull.as_deref().map_or(PullPolicy::default(), pull_policy),
+        quiet: options.quiet,
+        tls_verify: options.tls_verify,
+        privileged: options.privileged,
+        cap_add: options.cap_add,
+        cap_drop: options.cap_drop,
+        stop_signal: options.stop_signal,
+        stop_timeout: options.stop_timeout,
+        log_driver: match options.log_driver.as_deref() {
+            Some("json-file") => LogDriver::JsonFile,
+            Some("none") => LogDriver::None,
+            _ => LogDriver::K8sFile,
+        },
+        host_pid: is_host("--pid", options.pid.as_deref())?,
+        host_ipc: is_host("--ipc", options.ipc.as_deref())?,
+        host_uts: is_host("--uts", options.uts.as_deref())?,
+        userns: userns(options.userns.as_deref())?,
+        tty: options.tty,
+        interactive: options.interactive,
+        remove: options.rm,
+        detach: false,
+        cidfile: options.cidfile,
+    })
+}
+
+/// `DIR` or `DIR:O`.
+fn rootfs(text: &str) -> Source {
+    match text.strip_suffix(":O") {
+        Some(path) => Source::Rootfs { path: PathBuf::from(path), overlay: true },
+        None => Source::Rootfs { path: PathBuf::from(text), overlay: false },
+    }
+}
+
+/// A word, a JSON array, or nothing, which clears the image's.
+fn entrypoint(text: &str) -> Result<Vec<String>> {
+    if !text.starts_with('[') {
+        return Ok(if text.is_empty() { Vec::new() } else { vec![text.to_owned()] });
+    }
+    serde_json::from_str(text).map_err(|error| {
+        Fault::new(Kind::Usage, format!("`--entrypoint {text}` is not a JSON array of words"))
+            .hint(r#"box run --entrypoint '["sh", "-c"]' IMAGE 'echo hello'"#)
+            .because(error)
+    })
+}
+
+/// `KEY=VALUE` or `KEY`; the last one wins.
+fn labels(words: &[String]) -> Result<BTreeMap<String, String>> {
+    let split = |word: &String| {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        match key.is_empty() {
+            true => Err(fault(Kind::Usage, format!("`--label {word}` has no key before the equals sign"))),
+            false => Ok((key.to_owned(), value.to_owned())),
+        }
+    };
+    words.iter().map(split).collect()
+}
+
+/// `--network`.
+fn network_mode(text: &str) -> Result<NetworkMode> {
+    match text {
+        "slirp4netns" | "private" | "default" => Ok(NetworkMode::Slirp4netns),
+        "none" => Ok(NetworkMode::None),
+        "host" => Ok(NetworkMode::Host),
+        _ => Err(Fault::new(Kind::Usage, format!("`--network {text}`: this release has no such network"))
+            .hint("the networks are: slirp4netns none host")
+            .into()),
+    }
+}
+
+/// `--pull` and `--policy`; the words were checked by the declarations.
+pub fn pull_policy(text: &str) -> PullPolicy {
+    match text.to_ascii_lowercase().as_str() {
+        "always" => PullPolicy::Always,
+        "never" => PullPolicy::Never,
+        "newer" | "ifnewer" => PullPolicy::Newer,
+        _ => PullPolicy::Missing,
+    }
+}
+
+/// `--pid`, `--ipc` and `--uts`.
+fn is_host(flag: &str, text: Option<&str>) -> Result<bool> {
+    match text {
+        Some("host") => Ok(true),
+        None | Some("" | "private") => Ok(false),
+        Some("shareable") if flag == "--ipc" => Ok(false),
+        Some(other) => Err(Fault::new(Kind::Usage, format!("`{flag} {other}`: this release knows no such mode"))
+            .hint(format!("{flag} host, or leave it out"))
+            .into()),
+    }
+}
+
+/// `--userns`, else what the environment says.
+fn userns(text: Option<&str>) -> Result<Userns> {
+    match text {
+        Some(text) => container::parse_userns(text),
+        None => container::default_userns(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::Verb;
+    use super::*;
+    use crate::container::request::Mount;
+    use std::ffi::OsString;
+
+    fn asked(words: &[&str]) -> Result<Request> {
+        let words: Vec<OsString> = ["box", "run"].iter().chain(words).map(OsString::from).collect();
+        match super::super::parse(&words).map_err(anyhow::Error::from)?.command {
+            Verb::Run(run) => of_run(run),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn check(words: &[&str], expected: impl Fn(&Request) -> bool) {
+        let request = asked(words).unwrap_or_else(|error| panic!("{words:?}: {error:#}"));
+        assert!(expected(&request), "{words:?}: {request:#?}");
+    }
+
+    #[test]
+    fn flags_end_at_the_image() {
+        let image = |request: &Request| matches!(&request.source, Source::Image(name) if name == "alpine");
+        check(&["alpine"], |r| image(r) && r.command.is_empty() && !r.tty);
+        check(&["-it", "alpine", "sh"], |r| image(r) && r.tty && r.interactive && r.command == ["sh"]);
+        check(&["alpine", "ls", "-it", "--rm"], |r| image(r) && !r.tty && r.command == ["ls", "-it", "--rm"]);
+        check(&["alpine", "--rm"], |r| image(r) && !r.remove && r.command == ["--rm"]);
+        check(&["alpine", "-x", "--", "y"], |r| r.command == ["-x", "--", "y"]);
+        check(&["alpine", "--", "y"], |r| r.command == ["--", "y"]);
+        check(&["--rm", "--", "alpine", "-v"], |r| image(r) && r.remove && r.command == ["-v"]);
+        check(&["alpine", "--help"], |r| r.command == ["--help"]);
+        check(&["alpine", "--timing", "--root", "x"], |r| r.command == ["--timing", "--root", "x"]);
+        check(&["--name", "run", "alpine", "run"], |r| r.name.as_deref() == Some("run") && r.command == ["run"]);
+    }
+
+    #[test]
+    fn switches_take_values_as_in_go() {
+        for (word, on) in [
+            ("--rm", true),
+            ("--rm=true", true),
+            ("--rm=1", true),
+            ("--rm=t", true),
+            ("--rm=TRUE", true),
+            ("--rm=false", false),
+            ("--rm=0", false),
+            ("--rm=f", false),
+        ] {
+            check(&[word, "alpine"], |r| r.remove == on);
+        }
+        check(&["--rm", "--rm=false", "alpine"], |r| !r.remove);
+        check(&["-t=false", "-i=true", "alpine"], |r| !r.tty && r.interactive);
+        check(&["-itd", "alpine"], |r| r.tty && r.interactive && r.detach);
+        check(&["-dp8080:80", "alpine"], |r| r.detach && r.ports.len() == 1);
+        check(&["--tls-verify=false", "alpine"], |r| r.tls_verify == Some(false));
+        check(&["--tls-verify", "alpine"], |r| r.tls_verify == Some(true));
+        assert!(asked(&["--rm=maybe", "alpine"]).is_err());
+    }
+
+    #[test]
+    fn values() {
+        check(&["-e=A=b", "-e", "C", "--env=D=e f", "-eX=", "alpine"], |r| r.env == ["A=b", "C", "D=e f", "X="]);
+        check(&["-v", "/a:/b:ro", "--tmpfs", "/c", "alpine"], |r| {
+            r.mounts.len() == 2 && matches!(&r.mounts[0], Mount::Bind { read_only: true, .. })
+        });
+        check(&["--net=host", "alpine"], |r| r.network == Some(NetworkMode::Host));
+        check(&["--network", "none", "alpine"], |r| r.network == Some(NetworkMode::None));
+        check(&["-l", "a=b=c", "-la=d", "--label", "e", "alpine"], |r| {
+            r.labels.get("a").is_some_and(|v| v == "d") && r.labels.get("e").is_some_and(String::is_empty)
+        });
+        check(&["--entrypoint", "", "alpine"], |r| r.entrypoint.as_ref().is_some_and(Vec::is_empty));
+        check(&["--entrypoint", "a b", "alpine"], |r| r.entrypoint.as_deref() == Some(&["a b".to_owned()]));
+        check(&["--entrypoint", r#"["a", "b"]"#, "alpine"], |r| r.entrypoint.as_ref().is_some_and(|e| e.len() == 2));
+        check(&["--cap-add=NET_RAW,SYS_TIME", "--cap-drop", "all", "alpine"], |r| {
+            r.cap_add == ["NET_RAW", "SYS_TIME"] && r.cap_drop == ["all"]
+        });
+        check(&["--pull=Never", "alpine"], |r| r.pull == PullPolicy::Never);
+        check(&["--log-driver", "json-file", "alpine"], |r| r.log_driver == LogDriver::JsonFile);
+        check(&["--pid", "host", "--ipc=host", "--uts=host", "alpine"], |r| r.host_pid && r.host_ipc && r.host_uts);
+        check(&["--userns", "keep-id", "alpine"], |r| r.userns == Userns::KeepId);
+        check(&["--userns=", "alpine"], |r| r.userns == Userns::Host);
+        check(&["-h", "web", "alpine"], |r| r.hostname.as_deref() == Some("web"));
+        check(&["--rootfs", "/srv/x:O", "sh"], |r| {
+            r.command == ["sh"]
+                && matches!(&r.source, Source::Rootfs { overlay: true, path } if path.as_os_str() == "/srv/x")
+        });
+        check(&["--stop-timeout", "3", "--stop-signal=INT", "alpine"], |r| r.stop_timeout == Some(3));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for words in [
+            &["--network", "bridge", "alpine"][..],
+            &["-p", "x", "alpine"],
+            &["-v", "name:/x", "alpine"],
+            &["--pid", "container:x", "alpine"],
+            &["--userns", "auto", "alpine"],
+            &["--stop-signal", "NOPE", "alpine"],
+            &["--entrypoint", "[1]", "alpine"],
+            &["-l", "=x", "alpine"],
+            &["--log-driver", "journald", "alpine"],
+            &["--pull", "perhaps", "alpine"],
+        ] {
+            assert!(asked(words).is_err(), "{words:?}");
+        }
+    }
+}

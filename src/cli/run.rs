@@ -1,0 +1,72 @@
+//! `run` and `create`.
+
+use super::args::Globals;
+use super::args::run::{Create, Run};
+use super::output::print_line;
+use super::progress::Shown;
+use super::{errors, request, session};
+use crate::base::error::{Fault, Kind};
+use crate::container::{self, Mode, Started};
+use crate::monitor::{self, AttachOptions};
+use crate::sys::tty;
+use anyhow::Result;
+use std::os::fd::AsFd;
+
+/// What leaves a container running, unless `--detach-keys` says otherwise.
+pub const DETACH_KEYS: &str = "ctrl-p,ctrl-q";
+
+/// `box run`.
+pub fn run(args: Run, globals: &Globals) -> Result<u8> {
+    let detach_keys = monitor::parse_detach_keys(args.detach_keys.as_deref().unwrap_or(DETACH_KEYS))?;
+    let sig_proxy = args.sig_proxy;
+    let request = request::of_run(args)?;
+    let mode = match request.detach {
+        true => Mode::Detached,
+        false => Mode::Attached(AttachOptions {
+            stdin: request.interactive,
+            stdout: true,
+            stderr: true,
+            tty: request.tty,
+            detach_keys,
+            sig_proxy,
+        }),
+    };
+    if request.tty && request.interactive && !request.detach {
+        warn_without_terminal();
+    }
+    let detached = request.detach;
+    let engine = session::open(globals)?;
+    let progress = Shown::new(request.quiet);
+    let result = session::with_terminal(|terminal| container::run(&engine, request, &progress, mode, terminal));
+    if result.is_err() {
+        progress.make_room();
+    }
+    let (container, started) = result?;
+    match started {
+        Started::Ended(code) => return Ok(session::exit_code(code)),
+        Started::Running if detached => print_line(container.config.id.as_str())?,
+        Started::Running => {}
+    }
+    Ok(0)
+}
+
+/// `box create`.
+pub fn create(args: Create, globals: &Globals) -> Result<u8> {
+    let request = request::of_create(args)?;
+    let engine = session::open(globals)?;
+    let progress = Shown::new(request.quiet);
+    let result = container::create(&engine, request, &progress);
+    if result.is_err() {
+        progress.make_room();
+    }
+    print_line(result?.config.id.as_str())?;
+    Ok(0)
+}
+
+/// `-it` in a script works, but not as on a terminal.
+pub fn warn_without_terminal() {
+    if !tty::is_terminal(std::io::stdin().as_fd()) {
+        let text = "stdin is not a terminal, so keys like Ctrl-C and the end of input do not act as they do on one";
+        errors::warn(&Fault::new(Kind::Usage, text).hint("for bytes in and out: -i without -t"));
+    }
+}

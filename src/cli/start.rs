@@ -1,0 +1,46 @@
+//! `start`: starts containers that are there, or attaches to one.
+
+use super::args::Globals;
+use super::args::containers::Start;
+use super::run::DETACH_KEYS;
+use super::session;
+use crate::base::error::{Kind, fault};
+use crate::container::{self, Mode, Started, Status};
+use crate::monitor::{self, AttachOptions};
+use anyhow::Result;
+
+/// `box start`.
+pub fn start(args: &Start, globals: &Globals) -> Result<u8> {
+    if args.interactive && !args.attach {
+        return Err(fault(Kind::Usage, "`-i` means something only with `-a`"));
+    }
+    let detach_keys = monitor::parse_detach_keys(args.detach_keys.as_deref().unwrap_or(DETACH_KEYS))?;
+    let engine = session::open(globals)?;
+    let mut named = match args.all {
+        true => session::all(&engine, |container| !matches!(container.status(), Status::Running(_) | Status::Starting)),
+        false => session::named(&engine, &args.names, args.latest),
+    };
+    if !args.attach {
+        let failures = session::each(named, |container| {
+            session::with_terminal(|terminal| container::start(&engine, container, Mode::Detached, terminal)).map(drop)
+        });
+        return Ok(session::code(&failures?));
+    }
+    let (Some((_, container)), true) = (named.pop(), named.is_empty()) else {
+        return Err(fault(Kind::Usage, "`-a` attaches to one container only"));
+    };
+    let container = container?;
+    let mode = Mode::Attached(AttachOptions {
+        stdin: args.interactive && container.config.interactive,
+        stdout: true,
+        stderr: true,
+        tty: container.config.tty,
+        detach_keys,
+        sig_proxy: args.sig_proxy,
+    });
+    let result = session::with_terminal(|terminal| container::start(&engine, &container, mode, terminal));
+    Ok(match result? {
+        Started::Ended(code) => session::exit_code(code),
+        Started::Running => 0,
+    })
+}
