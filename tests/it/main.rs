@@ -1,0 +1,58 @@
+//! What a user sees: stdout, stderr and exit codes of the built program. A file per verb.
+//!
+//! `env` gives each test a home of its own and looks for leaks when the test ends; `image` and `registry` make what it
+//! runs and pulls. Nothing here needs a network or a distribution's image, except `real`, which says so.
+//!
+//! Tests whose names begin with `root_` want to be run by root (`contrib/test` does both passes).
+#![expect(clippy::disallowed_methods, reason = "tests read the environment and wait")]
+#![expect(clippy::print_stderr, reason = "a skip says why")]
+
+/// Say why a test is not run, count it, and return from it. Under `CI=true` only what `skip::ALLOWED` names may be.
+macro_rules! skip {
+    ($($why:tt)*) => {{
+        $crate::skip::skip(&format!($($why)*));
+        return;
+    }};
+}
+
+// What the tests are made with.
+mod env;
+mod image;
+mod leak;
+mod outcome;
+mod registry;
+mod skip;
+mod tarball;
+mod tmux;
+
+// The house.
+mod docs;
+mod layering;
+mod readme;
+mod tidy;
+
+// What users type.
+mod attach;
+mod contract;
+mod exec;
+mod images;
+mod inspect;
+mod life;
+mod logs;
+mod options;
+mod ports;
+mod ps;
+mod pull;
+mod run;
+mod sandbox;
+mod tty;
+
+// What can go wrong.
+mod evil;
+mod hostile;
+mod hosts;
+mod kill;
+
+// Other ways to be run.
+mod real;
+mod root;

@@ -1,0 +1,67 @@
+//! The documents: README's commands run, and links lead somewhere.
+
+use crate::env::{TestEnv, program};
+use crate::image::{Image, Packed};
+use crate::layering::package;
+use crate::real::root_file_system;
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::symlink;
+
+/// The lines after `$ ` in a document's `console` blocks.
+fn commands(document: &str) -> Vec<String> {
+    let text = fs::read_to_string(package().join(document)).unwrap();
+    let blocks = text.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("$ ")).map(String::from).collect()
+}
+
+#[test]
+fn readme_commands_run() {
+    let env = TestEnv::new();
+    let Some((tar, _)) = root_file_system() else { skip!("there is neither an Alpine root file system nor a busybox") };
+    let mut image = Image::empty().packed(tar, Packed::Plain);
+    image.run = json!({"Env": ["PATH=/usr/bin:/bin:/usr/sbin:/sbin"], "Cmd": ["/bin/sh"]});
+    image.build().docker_archive(&env.base.join("alpine.tar"), &["docker.io/library/alpine:latest"]);
+    env.load(&env.base.join("alpine.tar"));
+    fs::create_dir(env.base.join("bin")).unwrap();
+    symlink(program(), env.base.join("bin/box")).unwrap();
+    let commands = commands("README.md");
+    assert!(commands.len() > 8, "{commands:?}");
+    // Another port than the README's, which somebody may use.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    for command in commands {
+        let line =
+            format!("PATH={}/bin:$PATH; {}", env.base.display(), command.replace("8080:80", &format!("{port}:80")));
+        let outcome = env.other("sh".as_ref()).args(&["-c", &line]).run();
+        assert_eq!(outcome.code, 0, "{command}\n{outcome}");
+        for (part, shown) in
+            [("State.Running", "true"), ("exec web id", "uid=0"), ("| box", "a pipe passes bytes unchanged")]
+        {
+            assert!(!command.contains(part) || outcome.out().contains(shown), "{outcome}");
+        }
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let folders = [package(), package().join("docs")];
+    let documents = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    let mut dead = Vec::new();
+    for path in documents.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "md")) {
+        let text = fs::read_to_string(&path).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = target.split('#').next().unwrap_or("");
+            if !target.is_empty() && !target.contains("://") && !path.with_file_name(target).exists() {
+                dead.push(format!("{}: {target}", path.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{}", dead.join("\n"));
+}
+
+#[test]
+fn the_code_map_is_complete() {
+    let map = fs::read_to_string(package().join("ARCHITECTURE.md")).unwrap();
+    let rows: Vec<&str> = map.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(rows, crate::layering::modules(), "the code map is in another order than src/lib.rs");
+}

@@ -1,0 +1,91 @@
+//! Sockets: listen, connect, and what the network looks like.
+
+use crate::{Code, number, word};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+fn text(error: std::io::Error) -> String {
+    error.to_string()
+}
+
+/// `listen tcp|udp PORT [COUNT]`: say who asks (`from IP`) and send back what came, COUNT times or for ever.
+pub fn listen(args: &[String]) -> Code {
+    let address = format!("0.0.0.0:{}", number(args, 1)?);
+    let times = number(args, 2).unwrap_or(u64::MAX);
+    if word(args, 0)? == "udp" {
+        let socket = UdpSocket::bind(address).map_err(text)?;
+        say("ready");
+        let mut buffer = [0; 2048];
+        for _ in 0..times {
+            let (length, peer) = socket.recv_from(&mut buffer).map_err(text)?;
+            let answer = [format!("from {}\n", peer.ip()).as_bytes(), &buffer[..length]].concat();
+            socket.send_to(&answer, peer).map_err(text)?;
+        }
+        return Ok(0);
+    }
+    let listener = TcpListener::bind(address).map_err(text)?;
+    say("ready");
+    for _ in 0..times {
+        let (mut stream, peer) = listener.accept().map_err(text)?;
+        let mut asked = vec![0; 2048];
+        let length = stream.read(&mut asked).unwrap_or(0);
+        let body = [format!("from {}\n", peer.ip()).as_bytes(), &asked[..length]].concat();
+        // Enough HTTP for curl, harmless for others.
+        if asked.starts_with(b"GET ") {
+            let _ = write!(stream, "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        }
+        let _ = stream.write_all(&body);
+    }
+    Ok(0)
+}
+
+/// `connect tcp|udp HOST PORT TEXT`: send, then print what comes back.
+pub fn connect(args: &[String]) -> Code {
+    let (host, port, message) = (word(args, 1)?, number(args, 2)? as u16, args.get(3).map_or("", String::as_str));
+    let wait = Some(Duration::from_secs(10));
+    let mut answer = Vec::new();
+    if word(args, 0)? == "udp" {
+        let socket = UdpSocket::bind("0.0.0.0:0").map_err(text)?;
+        socket.set_read_timeout(wait).map_err(text)?;
+        socket.send_to(message.as_bytes(), (host, port)).map_err(text)?;
+        answer.resize(2048, 0);
+        let length = socket.recv(&mut answer).map_err(text)?;
+        answer.truncate(length);
+    } else {
+        let mut stream = TcpStream::connect((host, port)).map_err(text)?;
+        stream.set_read_timeout(wait).map_err(text)?;
+        stream.write_all(message.as_bytes()).map_err(text)?;
+        stream.shutdown(std::net::Shutdown::Write).map_err(text)?;
+        stream.read_to_end(&mut answer).map_err(text)?;
+    }
+    println!("{}", String::from_utf8_lossy(&answer));
+    Ok(0)
+}
+
+/// The unix sockets that this network namespace knows, by name.
+pub fn unix_sockets() -> Code {
+    print!("{}", std::fs::read_to_string("/proc/net/unix").map_err(text)?);
+    Ok(0)
+}
+
+/// Each network interface: name, state of the link.
+pub fn interfaces() -> Code {
+    let mut lines: Vec<String> = std::fs::read_dir("/sys/class/net")
+        .map_err(text)?
+        .flatten()
+        .map(|entry| {
+            let flags = std::fs::read_to_string(entry.path().join("flags")).unwrap_or_default();
+            let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(0);
+            format!("{} {}", entry.file_name().display(), if flags & 1 == 1 { "up" } else { "down" })
+        })
+        .collect();
+    lines.sort();
+    lines.iter().for_each(|line| println!("{line}"));
+    Ok(0)
+}
+
+fn say(text: &str) {
+    println!("{text}");
+    let _ = std::io::stdout().flush();
+}
