@@ -258,6 +258,21 @@ fn configs_that_are_malformed() {
 }
 
 #[test]
+fn nothing_of_the_host_is_seen_while_a_command_joins() {
+    // CVE-2016-9962: a container that may trace looks at whoever comes in, before it has become the command.
+    let env = TestEnv::with_image();
+    let words = ["run", "--rm", "--name", "c", "--network", "none", "--cap-add", "SYS_PTRACE", "t", "spy", "1500"];
+    let spy = env.cmd(&words).start();
+    spy.await_out("ready");
+    let mut joined = 0;
+    while !spy.out().contains("saw") {
+        joined += i32::from(env.box_(&["exec", "c", "true"]).code == 0);
+    }
+    assert_eq!(spy.finish().ok(), "ready\nsaw {}");
+    assert!(joined > 20, "only {joined} commands joined meanwhile");
+}
+
+#[test]
 fn its_own_program_is_not_overwritten() {
     // CVE-2019-5736: a container that gets at the runtime's program through /proc.
     let env = TestEnv::new();

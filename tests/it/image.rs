@@ -299,6 +299,7 @@ const APPLETS: &[&str] = &[
     "interfaces",
     "try",
     "hunt",
+    "spy",
 ];
 
 /// A docker archive of the payload image, named `localhost/t:latest`; made once a process, kept for the next.

@@ -81,6 +81,7 @@ fn applet(name: &str, args: &[String]) -> Code {
         "interfaces" => net::interfaces(),
         "try" => tries::tries(args),
         "hunt" => tries::hunt(args),
+        "spy" => tries::spy(args),
         _ => Err("there is no such applet".into()),
     }
 }

@@ -47,6 +47,32 @@ pub fn hunt(args: &[String]) -> Code {
     Ok(0)
 }
 
+/// `spy MILLISECONDS`: look at the programs and descriptors of all other processes, and say how many of them are not
+/// the container's own (CVE-2016-9962, CVE-2024-21626).
+pub fn spy(args: &[String]) -> Code {
+    let until = std::time::Instant::now() + std::time::Duration::from_millis(number(args, 0)?);
+    let own = std::fs::read_link("/proc/self/exe").map_err(|error| error.to_string())?;
+    let me = std::process::id().to_string();
+    let mut seen = std::collections::BTreeSet::new();
+    println!("ready");
+    while std::time::Instant::now() < until {
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name == me || !name.bytes().all(|b| b.is_ascii_digit()) {
+                continue;
+            }
+            seen.extend(std::fs::read_link(entry.path().join("exe")).ok().filter(|program| *program != own));
+            let files = std::fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
+            let links = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+            // A command that has begun reads its own /proc.
+            let own_place = |link: &std::path::PathBuf| link.starts_with("/dev") || link.starts_with("/proc");
+            seen.extend(links.filter(|link| link.is_absolute() && !own_place(link)));
+        }
+    }
+    println!("saw {seen:?}");
+    Ok(0)
+}
+
 fn attempt(name: &str, argument: &str) -> Result<(), i32> {
     let nix = |result: nix::Result<()>| result.map_err(|error| error as i32);
     let rustix = |result: rustix::io::Result<()>| result.map_err(rustix::io::Errno::raw_os_error);
