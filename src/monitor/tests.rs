@@ -305,7 +305,7 @@ fn waiting_and_signalling() {
     }
     signal(&connection, 10).unwrap();
     assert_eq!(wait(&connection, None).unwrap(), Waited::Exited(5));
-    let mut container = Container::run("sleep 1000", PLAIN);
+    let mut container = Container::run("exec sleep 1000", PLAIN);
     container.detach();
     let connection = container.connect();
     // Nonsense ends the connection that it comes from, and no other.
