@@ -121,7 +121,11 @@ fn find_image(engine: &Engine, text: &str, request: &Request, progress: &dyn Pro
             let text = format!("no such image `{}`", text.escape_debug());
             Err(Fault::new(Kind::NotFound, text.clone()).hint(format!("box pull {}", request_image(request))).into())
         }
-        (PullPolicy::Newer, Some(image)) => pull().or(Ok(image)),
+        // What there is serves where no registry answers; a lie or an interruption is told.
+        (PullPolicy::Newer, Some(image)) => pull().or_else(|error| match crate::base::error::kind(&error) {
+            Kind::Registry | Kind::NotFound => Ok(image),
+            _ => Err(error),
+        }),
         _ => pull(),
     }
 }

@@ -510,6 +510,12 @@ fn pull_policies_of_run() {
     assert_eq!(word("newer").ok(), "new");
     registry.push("app", "latest", &app("newest"));
     assert_eq!(word("always").ok(), "newest");
+    // What there is serves where nobody answers, not where somebody lies.
+    let forged = app("forged");
+    registry.push("app", "latest", &forged);
+    let digest = forged.layers.last().unwrap().digest.to_string();
+    registry.misbehave(move |asked, _| asked.path.contains(&digest).then(|| Answer::new(200, b"other bytes".to_vec())));
+    word("newer").fails(125);
     drop(registry);
     assert_eq!(word("newer").ok(), "newest");
     word("always").fails(125);
