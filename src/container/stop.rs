@@ -4,8 +4,9 @@ use super::record::{Container, Status};
 use crate::base::error::{Kind, fault};
 use crate::base::signal;
 use crate::engine::Engine;
-use crate::sys::proc;
+use crate::sys::{proc, signals};
 use anyhow::{Context, Result};
+use std::os::fd::AsFd;
 
 /// How long a killed container and its monitor may take to go, in milliseconds.
 const PATIENCE: i64 = 10_000;
@@ -20,13 +21,13 @@ pub fn stop(engine: &Engine, container: &Container, timeout: Option<i64>) -> Res
     let Some(pidfd) = proc::open(run.pid, run.pid_started) else { return settle(container) };
     let timeout = timeout.unwrap_or(container.config.stop_timeout.min(i64::MAX as u64) as i64);
     if timeout != 0 {
-        proc::signal(&pidfd, container.config.stop_signal).or_else(gone_is_fine).with_context(deed)?;
+        signals::send(pidfd.as_fd(), container.config.stop_signal).or_else(gone_is_fine).with_context(deed)?;
         let patience = (timeout > 0).then(|| timeout.saturating_mul(1000));
         if proc::wait_gone(&pidfd, patience) {
             return settle(container);
         }
     }
-    proc::signal(&pidfd, signal::SIGKILL).or_else(gone_is_fine).with_context(deed)?;
+    signals::send(pidfd.as_fd(), signal::SIGKILL).or_else(gone_is_fine).with_context(deed)?;
     if !proc::wait_gone(&pidfd, Some(PATIENCE)) {
         return Err(fault(Kind::Other, "its process does not end after SIGKILL").context(deed()));
     }
@@ -40,7 +41,7 @@ pub fn kill(engine: &Engine, container: &Container, signal: i32) -> Result<()> {
     engine.enter()?;
     let pidfd = proc::open(run.pid, run.pid_started)
         .ok_or_else(|| fault(Kind::WrongState, "its process has ended").context(deed()))?;
-    proc::signal(&pidfd, signal).with_context(deed)?;
+    signals::send(pidfd.as_fd(), signal).with_context(deed)?;
     if signal == signal::SIGKILL && proc::wait_gone(&pidfd, Some(PATIENCE)) {
         settle(container)?;
     }

@@ -18,12 +18,9 @@ pub use listen::{Listener, bind_ports};
 pub use ports::parse_ports;
 pub use slirp::{Slirp, start_slirp};
 
-use anyhow::{Context, Result};
-use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::OwnedFd;
 
 /// The container's address behind slirp4netns (slirp4netns(1): the first host of its default 10.0.2.0/24).
 pub const CONTAINER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 100);
@@ -78,15 +75,4 @@ pub struct PortMapping {
     pub container_port: u16,
     /// TCP or UDP.
     pub protocol: Protocol,
-}
-
-/// A descriptor of the network namespace that process `pid` is in.
-pub fn namespace_of(pid: i32) -> Result<OwnedFd> {
-    rustix::fs::open(format!("/proc/{pid}/ns/net"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .with_context(|| format!("cannot open the network namespace of process {pid}"))
-}
-
-/// Bring up `lo` in the calling process's network namespace.
-pub fn loopback_up() -> Result<()> {
-    crate::sys::net::loopback_up().context("cannot bring up the loopback interface")
 }

@@ -1,7 +1,7 @@
 //! What `/proc` tells of a process, read so that a reused pid is never taken for the old process.
 
-use rustix::process::{Pid, PidfdFlags, Signal};
-use std::os::fd::OwnedFd;
+use rustix::process::{Pid, PidfdFlags};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// When a process started, in clock ticks since boot (proc_pid_stat(5), field 22). With the pid it names a process
 /// for the time of one boot.
@@ -18,16 +18,6 @@ pub fn open(pid: i32, started: u64) -> Option<OwnedFd> {
     (start_time(pid)? == started).then_some(pidfd)
 }
 
-/// Send a signal by descriptor: pidfd_send_signal(2), Linux 5.1.
-pub fn signal(pidfd: &OwnedFd, number: i32) -> std::io::Result<()> {
-    use std::os::fd::AsRawFd;
-    // SAFETY: takes a descriptor that is open, an integer, and a null siginfo, for which the kernel fills one in.
-    let result = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, std::ptr::null::<libc::siginfo_t>(), 0)
-    };
-    if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
-}
-
 /// This boot's id, which differs after each reboot.
 pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
@@ -35,7 +25,7 @@ pub fn boot_id() -> String {
 
 /// Kill a process by descriptor and wait until it is gone, at most `milliseconds`.
 pub fn kill_and_wait(pidfd: &OwnedFd, milliseconds: i64) -> bool {
-    let _ = signal(pidfd, Signal::KILL.as_raw());
+    let _ = super::signals::send(pidfd.as_fd(), crate::base::signal::SIGKILL);
     wait_gone(pidfd, Some(milliseconds))
 }
 

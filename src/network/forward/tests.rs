@@ -2,7 +2,7 @@
 //! monitor is.
 
 use super::*;
-use crate::network::{self, Slirp, bind_ports, host_address, namespace_of, parse_ports, start_slirp};
+use crate::network::{self, Slirp, bind_ports, host_address, parse_ports, start_slirp};
 use crate::sys::process::{Cloned, Ended, Fork, clone3, exit_now, fork, wait};
 use rustix::thread::UnshareFlags;
 use std::io::{Read, Write};
@@ -60,13 +60,13 @@ fn container(inside: impl FnOnce()) -> Container {
     let Some(child) = clone3(libc_newnet(), None).unwrap() else {
         process::set_parent_death_signal(SIGKILL).unwrap();
         drop(go);
-        network::loopback_up().unwrap();
+        crate::sys::net::loopback_up().unwrap();
         // The gate: the end of the file is the word to go.
         let _ = rustix::io::read(&ready, &mut [0; 1]);
         inside();
         exit_now(0)
     };
-    let netns = namespace_of(child.pid).unwrap();
+    let netns = OwnedFd::from(std::fs::File::open(format!("/proc/{}/ns/net", child.pid)).unwrap());
     let mut slirp = start_slirp(netns.as_fd()).unwrap();
     slirp.wait_ready().unwrap();
     drop(go);
