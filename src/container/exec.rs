@@ -70,16 +70,30 @@ pub fn exec(engine: &Engine, container: &Container, request: ExecRequest, termin
         .ok_or_else(|| fault(Kind::WrongState, "its process has ended").context(deed()))?;
     let facts = host::facts(engine, &container.dir, &config)?;
     let spec = spec::spec(&config, &facts)?;
-    let process = spec.process().as_ref().context("the specification has no process")?;
+    let command = spec.process().as_ref().context("the specification has no process")?;
     let filter = if config.privileged { Filter::Spec } else { Filter::Default };
     let (stdio, streams) = stdio(&request, terminal)?;
     timing::phase("prepare");
     let target = ExecTarget { pidfd: pidfd.as_fd(), cgroup: None, filter };
-    let child = runtime::exec(target, process, &spec, stdio).with_context(deed)?;
-    timing::phase("exec");
     if request.detach {
-        return Ok(0);
+        // Somebody has to wait for it: until then it holds the container's process namespace, and the init that would
+        // adopt it need not be one that reaps.
+        let mut connection = monitor::fork(|connection| match runtime::exec(target, command, &spec, stdio) {
+            Ok(child) => {
+                monitor::report_started(&connection);
+                drop(connection);
+                crate::sys::detached::give_back_memory();
+                process::wait(child.pid).map_or(1, |ended| ended.code())
+            }
+            Err(error) => {
+                monitor::report_failed(&connection, &error);
+                1
+            }
+        })?;
+        return monitor::await_started(&mut connection).with_context(deed).map(|()| 0);
     }
+    let child = runtime::exec(target, command, &spec, stdio).with_context(deed)?;
+    timing::phase("exec");
     accompany(child, streams, &request, terminal)
 }
 

@@ -83,6 +83,18 @@ fn detached() {
 }
 
 #[test]
+fn detached_commands_that_have_ended_do_not_hold_the_container() {
+    let env = TestEnv::with_image();
+    env.background("c", &[], &["pause"]);
+    for _ in 0..3 {
+        env.box_(&["exec", "-d", "c", "touch", "/tmp/done"]).ok();
+    }
+    env.box_(&["exec", "c", "await", "/tmp/done"]).ok();
+    // A process namespace ends only when all in it have been waited for; process 1 of this host may not do that.
+    env.box_(&["rm", "-f", "-t", "0", "c"]).ok();
+}
+
+#[test]
 fn signals_reach_it() {
     use nix::sys::signal::Signal;
     let env = TestEnv::with_image();
