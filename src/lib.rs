@@ -22,6 +22,8 @@ pub mod registry;
 /// Names for what is stored: pull, list, tag, load, remove.
 pub mod image;
 // ── how it runs ─────────────────────────────────────────────────────────────────────────────────────────────────
+/// Asking systemd for a transient scope: a small D-Bus client.
+pub mod systemd;
 /// A bundle in, a process out: the OCI runtime. Knows no image, name or network.
 pub mod runtime;
 /// Who stays behind: stdio, attach, logs, exit.

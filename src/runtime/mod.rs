@@ -5,13 +5,14 @@
 //! one more process in a running container. Both report errors with their kind, over a close-on-exec socket whose end
 //! of file says that the command was executed.
 //!
-//! Cgroups and limits are the caller's: it makes the cgroup and hands in its descriptor.
+//! A container's cgroup is made before it ([`cgroup`]), by the caller, who hands in its descriptor.
 //!
 //! How box's own binary is kept from the container (CVE-2019-5736): while init or an exec helper is in the container's
 //! namespaces it is not dumpable, so `/proc/PID/exe` opens for nobody there; and the monitor (or the waiting `box
 //! exec`) runs from the same file for as long as a process of the container lives, so that writing to it is ETXTBSY.
 
 pub mod capabilities;
+pub mod cgroup;
 mod command;
 mod copy_up;
 mod create;
