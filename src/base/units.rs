@@ -1,5 +1,8 @@
 //! Sizes as people read them: `7.8MB`, in steps of 1000, as docker and podman print them (go-units).
 
+use super::error::{Fault, Kind};
+use anyhow::Result;
+
 /// The units, each a thousand of the one before.
 const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
 
@@ -15,6 +18,34 @@ pub fn human_size(bytes: u64, digits: usize) -> String {
 pub fn spaced_size(bytes: u64, digits: usize) -> String {
     let (number, unit) = scaled(bytes, digits);
     format!("{number} {unit}")
+}
+
+/// A size as options take it, in steps of 1024 as docker's are (go-units' `RAMInBytes`): `512`, `64k`, `1.5GiB`.
+///
+/// Errors: [`Kind::Usage`] for what is none, or does not fit into 63 bits.
+pub fn parse_bytes(text: &str) -> Result<u64> {
+    let wrong = || {
+        let text = format!("`{}` is not a size", text.escape_debug());
+        Fault::new(Kind::Usage, text).hint("a size looks like 512, 64k, 10m or 1.5g")
+    };
+    let lower = text.trim().to_ascii_lowercase();
+    let end = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
+    let (digits, unit) = lower.split_at(end);
+    let power = match unit.trim().trim_end_matches("ib").trim_end_matches('b') {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        "p" => 5,
+        _ => return Err(wrong().into()),
+    };
+    let scale = 1u64 << (10 * power);
+    if let Ok(whole) = digits.parse::<u64>() {
+        return whole.checked_mul(scale).filter(|bytes| *bytes <= i64::MAX as u64).ok_or_else(|| wrong().into());
+    }
+    let value = digits.parse::<f64>().map_err(|_| wrong())? * scale as f64;
+    if value.is_finite() && value < i64::MAX as f64 { Ok(value as u64) } else { Err(wrong().into()) }
 }
 
 fn scaled(bytes: u64, digits: usize) -> (String, &'static str) {
@@ -52,6 +83,24 @@ fn significant(value: f64, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, bytes) in [
+            ("512", 512),
+            ("1k", 1024),
+            ("10M", 10 << 20),
+            ("1.5g", 3 << 29),
+            ("2GiB", 2 << 30),
+            ("7b", 7),
+            ("1kb", 1024),
+        ] {
+            assert_eq!(parse_bytes(text).unwrap(), bytes, "{text}");
+        }
+        for text in ["", "x", "1x", "-1", "1.2.3", "99999999999g", "k"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes() {

@@ -58,6 +58,44 @@ pub fn containers_and_images() -> Vec<CompletionCandidate> {
     all
 }
 
+/// The keys of `--filter` for containers, each up to its value.
+pub fn filters() -> Vec<CompletionCandidate> {
+    let keys = [
+        "ancestor=",
+        "before=",
+        "command=",
+        "exited=",
+        "expose=",
+        "id=",
+        "label!=",
+        "label=",
+        "name=",
+        "network=",
+        "publish=",
+        "since=",
+        "until=",
+        "volume=",
+    ];
+    let values = [
+        "health=healthy",
+        "health=starting",
+        "health=unhealthy",
+        "restart-policy=always",
+        "restart-policy=on-failure",
+        "restart-policy=unless-stopped",
+        "status=created",
+        "status=exited",
+        "status=paused",
+        "status=running",
+    ];
+    keys.into_iter().chain(values).map(CompletionCandidate::new).collect()
+}
+
+/// The names of signals.
+pub fn signals() -> Vec<CompletionCandidate> {
+    (1..=31).map(|number| CompletionCandidate::new(crate::base::signal::name(number).replace("SIG", ""))).collect()
+}
+
 /// The names in an OCI layout's index.
 fn image_names(index: &[u8]) -> Vec<String> {
     let index: serde_json::Value = serde_json::from_slice(index).unwrap_or_default();

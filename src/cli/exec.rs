@@ -13,7 +13,8 @@ use anyhow::Result;
 pub fn exec(args: Exec, globals: &Globals) -> Result<u8> {
     let detach_keys = monitor::parse_detach_keys(args.detach_keys.as_deref().unwrap_or(DETACH_KEYS))?;
     let mut command = args.words;
-    let name = if args.latest { None } else { Some(command.remove(0)) };
+    let elsewhere = args.latest || args.cidfile.is_some();
+    let name = if elsewhere { None } else { Some(command.remove(0)) };
     if command.is_empty() {
         return Err(Fault::new(Kind::Usage, "`box exec` needs a command after the container")
             .hint(format!("box exec -it {} sh", name.as_deref().unwrap_or("-l")))
@@ -35,9 +36,10 @@ pub fn exec(args: Exec, globals: &Globals) -> Result<u8> {
         detach_keys,
     };
     let engine = session::open(globals)?;
-    let container = match &name {
-        Some(name) => container::find(&engine, name)?,
-        None => session::latest(&engine)?,
+    let container = match (&name, &args.cidfile) {
+        (Some(name), _) => container::find(&engine, name)?,
+        (None, Some(path)) => session::from_file(&engine, path)?,
+        (None, None) => session::latest(&engine)?,
     };
     let code = session::with_terminal(|terminal| container::exec(&engine, &container, request, terminal));
     code.map(session::exit_code)

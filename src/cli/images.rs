@@ -3,13 +3,13 @@
 use super::args::Globals;
 use super::args::images::Images;
 use super::output::{print, table};
-use super::ps::has_label;
 use super::session;
 use super::template::Format;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::{time, units};
 use crate::container;
 use crate::container::config::RootSource;
+use crate::container::filter::has_label;
 use crate::engine::Engine;
 use crate::image::{self, Image};
 use anyhow::Result;

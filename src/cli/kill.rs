@@ -11,10 +11,7 @@ use anyhow::Result;
 pub fn kill(args: &Kill, globals: &Globals) -> Result<u8> {
     let signal = args.signal.as_deref().map_or(Ok(signal::SIGKILL), signal::parse)?;
     let engine = session::open(globals)?;
-    let named = match args.chosen.all {
-        true => session::all(&engine, |container| matches!(container.status(), Status::Running(_))),
-        false => session::named(&engine, &args.chosen.names, args.chosen.latest),
-    };
+    let named = session::chosen(&engine, &args.chosen, |status| matches!(status, Status::Running(_)))?;
     let failures = session::each(named, |container| container::kill(&engine, container, signal));
     Ok(session::code(&failures?))
 }

@@ -15,9 +15,12 @@ mod kill;
 mod load;
 mod logs;
 mod output;
+mod port;
 mod progress;
+mod prune;
 mod ps;
 mod pull;
+mod rename;
 mod request;
 mod rm;
 mod rmi;
@@ -27,6 +30,7 @@ mod start;
 mod stop;
 mod tag;
 mod template;
+mod top;
 mod unshare;
 mod version;
 mod wait;
@@ -79,9 +83,13 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Create(args) => run::create(args, globals),
         Verb::Start(args) => start::start(&args, globals),
         Verb::Stop(args) => stop::stop(&args, globals),
+        Verb::Restart(args) => stop::restart(&args, globals),
         Verb::Kill(args) => kill::kill(&args, globals),
         Verb::Rm(args) => rm::rm(&args, globals),
+        Verb::Rename(args) => rename::rename(&args, globals),
         Verb::Ps(args) => ps::ps(&args, globals),
+        Verb::Port(args) => port::port(&args, globals),
+        Verb::Top(args) => top::top(&args, globals),
         Verb::Logs(args) => logs::logs(&args, globals),
         Verb::Exec(args) => exec::exec(args, globals),
         Verb::Attach(args) => attach::attach(&args, globals),
@@ -108,9 +116,14 @@ fn dispatch_container(verb: ContainerVerb, globals: &Globals) -> Result<u8> {
         ContainerVerb::Create(args) => Verb::Create(args),
         ContainerVerb::Start(args) => Verb::Start(args),
         ContainerVerb::Stop(args) => Verb::Stop(args),
+        ContainerVerb::Restart(args) => Verb::Restart(args),
         ContainerVerb::Kill(args) => Verb::Kill(args),
         ContainerVerb::Rm(args) => Verb::Rm(args),
+        ContainerVerb::Rename(args) => Verb::Rename(args),
         ContainerVerb::Ls(args) => Verb::Ps(args),
+        ContainerVerb::Port(args) => Verb::Port(args),
+        ContainerVerb::Top(args) => Verb::Top(args),
+        ContainerVerb::Prune(args) => return prune::prune(&args, globals),
         ContainerVerb::Logs(args) => Verb::Logs(args),
         ContainerVerb::Exec(args) => Verb::Exec(args),
         ContainerVerb::Attach(args) => Verb::Attach(args),

@@ -5,40 +5,67 @@ use super::args::containers::Ps;
 use super::output::{print, table};
 use super::session;
 use super::template::Format;
-use crate::base::error::{Fault, Kind, fault};
 use crate::base::time;
+use crate::base::units::human_size;
 use crate::container::config::RootSource;
+use crate::container::filter::Filters;
 use crate::container::request::Mount;
-use crate::container::{self, Status, Summary};
+use crate::container::{self, Size, Status, Summary};
 use crate::engine::Engine;
-use crate::image;
 use crate::network::{NetworkMode, PortMapping};
 use anyhow::Result;
 use serde_json::{Value, json};
+
+/// The kernel's names of namespaces, in the order of podman's columns.
+const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
 
 /// How much of a command the table shows.
 const COMMAND_WIDTH: usize = 17;
 
 /// `box ps`.
 pub fn ps(args: &Ps, globals: &Globals) -> Result<u8> {
-    let filters = args.filter.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>>>()?;
+    let filters = Filters::parse(&args.filter)?;
     let engine = session::open(globals)?;
     let format = args.format.as_deref().map(Format::parse).transpose()?;
-    let last = if args.latest { Some(1) } else { args.last.and_then(|last| usize::try_from(last).ok()) };
-    // As with docker, who asks for a state means it whatever the state.
-    let any_state =
-        args.all || last.is_some() || filters.iter().any(|filter| matches!(filter.key, Key::Status | Key::Exited));
-    let ancestors = Ancestors::find(&engine, &filters)?;
-    let mut rows = container::list(&engine);
-    rows.retain(|row| {
-        (any_state || matches!(row.status, Status::Running(_))) && matches_all(row, &filters, &ancestors)
-    });
-    rows.truncate(last.unwrap_or(usize::MAX));
-    print(&show(&rows, args, format.as_ref())?)?;
-    Ok(0)
+    let filters = filters.resolve(&engine)?;
+    loop {
+        let shown = show(&engine, &rows(&engine, args, &filters), args, format.as_ref())?;
+        let Some(seconds) = args.watch else {
+            print(&shown)?;
+            return Ok(0);
+        };
+        // Home, and what was there before is cleared.
+        print(&format!("\x1b[H\x1b[2J{shown}"))?;
+        let timeout = rustix::event::Timespec { tv_sec: seconds.clamp(1, 86_400) as i64, tv_nsec: 0 };
+        let _ = rustix::event::poll(&mut [], Some(&timeout));
+    }
 }
 
-fn show(rows: &[Summary], args: &Ps, format: Option<&Format>) -> Result<String> {
+/// The containers that are asked for, in the order asked for.
+fn rows(engine: &Engine, args: &Ps, filters: &Filters) -> Vec<Summary> {
+    let last = if args.latest { Some(1) } else { args.last.and_then(|last| usize::try_from(last).ok()) };
+    // As with docker, who asks for a state means it whatever the state.
+    let any_state = args.all || last.is_some() || filters.asks_for_state();
+    let mut rows = container::list(engine);
+    rows.retain(|row| {
+        let active = matches!(row.status, Status::Running(_) | Status::Restarting(_));
+        (any_state || active) && filters.fit(row)
+    });
+    rows.truncate(last.unwrap_or(usize::MAX));
+    let config = |row: &Summary| row.container.config.clone();
+    match args.sort.as_deref() {
+        Some("command") => rows.sort_by_key(|row| config(row).args),
+        Some("id") => rows.sort_by_key(|row| config(row).id.to_string()),
+        Some("image") => rows.sort_by_key(|row| config(row).image_name()),
+        Some("names") => rows.sort_by_key(|row| config(row).name),
+        Some("status") => rows.sort_by_key(|row| row.status.word()),
+        Some("size") => rows.sort_by_cached_key(|row| container::size(engine, &row.container).written),
+        _ => {}
+    }
+    rows
+}
+
+fn show(engine: &Engine, rows: &[Summary], args: &Ps, format: Option<&Format>) -> Result<String> {
     let now = time::now();
     if args.quiet {
         let id = |row: &Summary| match args.no_trunc {
@@ -47,21 +74,55 @@ fn show(rows: &[Summary], args: &Ps, format: Option<&Format>) -> Result<String> 
         };
         return Ok(rows.iter().map(id).collect());
     }
+    let sized = args.size || args.format.as_ref().is_some_and(|text| text.contains(".Size"));
+    let sizes: Vec<Option<Size>> =
+        rows.iter().map(|row| sized.then(|| container::size(engine, &row.container))).collect();
     if let Some(format) = format {
-        let value = |row| if format.is_json() { as_json(row, now) } else { fields(row, args.no_trunc, now) };
-        return format.render(&rows.iter().map(value).collect::<Vec<_>>(), &heading);
+        let value = |(row, size): (&Summary, &Option<Size>)| match format.is_json() {
+            true => as_json(row, size.as_ref(), now),
+            false => fields(row, size.as_ref(), args.no_trunc, now),
+        };
+        return format.render(&rows.iter().zip(&sizes).map(value).collect::<Vec<_>>(), &heading);
     }
-    let columns =
-        ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"].map(str::to_owned).to_vec();
-    let headings = if args.noheading { Vec::new() } else { vec![columns] };
-    let line = |row: &Summary| {
+    let mut columns = match args.ns {
+        true => vec!["CONTAINER ID", "NAMES", "PID", "CGROUPNS", "IPC", "MNT", "NET", "PIDNS", "USERNS", "UTS"],
+        false => vec!["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"],
+    };
+    if args.size {
+        columns.push("SIZE");
+    }
+    let headings = if args.noheading { Vec::new() } else { vec![columns.into_iter().map(str::to_owned).collect()] };
+    let line = |(row, size): (&Summary, &Option<Size>)| {
         let config = &row.container.config;
         let id = if args.no_trunc { config.id.to_string() } else { config.id.short().to_owned() };
+        if args.ns {
+            let pid = row.run().map_or(0, |run| run.pid);
+            let names = [vec![id, config.name.clone(), pid.to_string()], namespaces(row)];
+            return names.concat();
+        }
         let created = time::ago(config.created, now);
         let command = command(&config.args, args.no_trunc);
-        vec![id, config.image_name(), command, created, status(&row.status, now), ports(row), config.name.clone()]
+        let mut cells =
+            vec![id, config.image_name(), command, created, status(row, now), ports(row), config.name.clone()];
+        cells.extend(size.as_ref().map(size_text));
+        cells
     };
-    Ok(table(&headings.into_iter().chain(rows.iter().map(line)).collect::<Vec<_>>()))
+    Ok(table(&headings.into_iter().chain(rows.iter().zip(&sizes).map(line)).collect::<Vec<_>>()))
+}
+
+/// `12.3kB (virtual 8.2MB)`.
+fn size_text(size: &Size) -> String {
+    format!("{} (virtual {})", human_size(size.written, 3), human_size(size.written + size.image, 3))
+}
+
+/// The numbers of the container's namespaces, in the order of their columns; empty where it does not run.
+fn namespaces(row: &Summary) -> Vec<String> {
+    let number = |name: &str| {
+        let run = row.run()?;
+        let link = std::fs::read_link(format!("/proc/{}/ns/{name}", run.pid)).ok()?;
+        Some(link.to_str()?.split_once('[')?.1.trim_end_matches(']').to_owned())
+    };
+    NAMESPACES.iter().map(|name| number(name).unwrap_or_default()).collect()
 }
 
 /// The heading of a template's field.
@@ -84,25 +145,30 @@ fn command(words: &[String], full: bool) -> String {
     }
 }
 
-/// `Up 2 minutes`, `Exited (0) 3 seconds ago`, `Created`.
-fn status(status: &Status, now: i64) -> String {
-    match status {
+/// `Up 2 minutes (healthy)`, `Exited (0) 3 seconds ago`, `Created`.
+fn status(row: &Summary, now: i64) -> String {
+    match &row.status {
         Status::Created => "Created".to_owned(),
         Status::Starting => "Initialized".to_owned(),
-        Status::Running(run) => format!("Up {}", time::human_duration(now.saturating_sub(run.started) / 1_000_000_000)),
+        Status::Running(run) => {
+            let up = time::human_duration(now.saturating_sub(run.started) / 1_000_000_000);
+            match row.health() {
+                "none" => format!("Up {up}"),
+                health => format!("Up {up} ({health})"),
+            }
+        }
+        Status::Restarting(run) => {
+            let (code, at) = run.waits.as_ref().map_or((0, now), |exit| (exit.code, exit.finished));
+            format!("Restarting ({code}) {}", time::ago(at, now))
+        }
         Status::Exited(exit) => format!("Exited ({}) {}", exit.code, time::ago(exit.finished, now)),
     }
-}
-
-/// The ports of the run under way, or those asked for.
-fn mappings(row: &Summary) -> &[PortMapping] {
-    row.run().map_or(&row.container.config.ports, |run| &run.ports)
 }
 
 /// `0.0.0.0:8080->80/tcp`; ports that follow each other are one range.
 fn ports(row: &Summary) -> String {
     let mut ranges: Vec<(PortMapping, u16)> = Vec::new();
-    for port in mappings(row) {
+    for port in row.ports() {
         let follows = |(first, more): &(PortMapping, u16)| {
             let next = u32::from(*more) + 1;
             (first.host_ip, first.protocol) == (port.host_ip, port.protocol)
@@ -161,8 +227,32 @@ fn unix(nanos: i64) -> i64 {
     if nanos == 0 { -62_135_596_800 } else { nanos / 1_000_000_000 }
 }
 
+fn restarts(row: &Summary) -> u32 {
+    match &row.status {
+        Status::Running(run) | Status::Restarting(run) => run.restarts,
+        _ => 0,
+    }
+}
+
+/// Empty without a check.
+fn health(row: &Summary) -> &'static str {
+    match row.health() {
+        "none" => "",
+        word => word,
+    }
+}
+
+/// podman's keys for the namespaces of a container that runs.
+fn named_namespaces(row: &Summary) -> Value {
+    if row.run().is_none() {
+        return json!({});
+    }
+    let keys = ["Cgroup", "Ipc", "Mnt", "Net", "Pidns", "User", "Uts"];
+    keys.into_iter().map(str::to_owned).zip(namespaces(row).into_iter().map(Value::String)).collect()
+}
+
 /// A row as podman's `--format json` has it.
-fn as_json(row: &Summary, now: i64) -> Value {
+fn as_json(row: &Summary, size: Option<&Size>, now: i64) -> Value {
     let config = &row.container.config;
     let port = |port: &PortMapping| {
         json!({
@@ -187,25 +277,27 @@ fn as_json(row: &Summary, now: i64) -> Value {
         "Labels": config.labels,
         "Mounts": mounts(row),
         "Names": [config.name],
-        "Namespaces": {},
+        "Namespaces": named_namespaces(row),
         "Networks": network(row),
         "Pid": row.run().map_or(0, |run| run.pid),
         "Pod": "",
         "PodName": "",
-        "Ports": mappings(row).iter().map(port).collect::<Vec<_>>(),
-        "Restarts": 0,
-        "Size": null,
+        "Ports": row.ports().iter().map(port).collect::<Vec<_>>(),
+        "Restarts": restarts(row),
+        "Size": size.map(|size| json!({ "rootFsSize": size.written + size.image, "rwSize": size.written })),
         "StartedAt": unix(started(row)),
         "State": row.status.word(),
-        "Status": status(&row.status, now),
+        "Status": status(row, now),
     })
 }
 
 /// A row as templates see it: texts as the table shows them.
-fn fields(row: &Summary, full: bool, now: i64) -> Value {
+fn fields(row: &Summary, size: Option<&Size>, full: bool, now: i64) -> Value {
     let config = &row.container.config;
     let id = if full { config.id.as_str() } else { config.id.short() };
     let image = image_id(row);
+    let namespaces = namespaces(row);
+    let namespace = |at: usize| namespaces.get(at).cloned().unwrap_or_default();
     json!({
         "ID": id, "Id": config.id,
         "Names": config.name, "Image": config.image_name(),
@@ -213,156 +305,22 @@ fn fields(row: &Summary, full: bool, now: i64) -> Value {
         "Command": command(&config.args, full),
         "Created": time::ago(config.created, now), "CreatedHuman": time::ago(config.created, now),
         "RunningFor": time::ago(config.created, now), "CreatedAt": time::go_text(config.created),
-        "State": row.status.word(), "Status": status(&row.status, now),
+        "State": row.status.word(), "Status": status(row, now),
         "ExitCode": row.exit().map_or(0, |exit| exit.code), "Exited": row.exit().is_some(),
         "ExitedAt": unix(row.exit().map_or(0, |exit| exit.finished)), "StartedAt": unix(started(row)),
         "Ports": ports(row), "ExposedPorts": config.exposed.join(","),
         "Labels": config.labels, "Mounts": mounts(row).join(","), "Networks": network(row).join(","),
-        "Pid": row.run().map_or(0, |run| run.pid), "Pod": "", "PodName": "", "IsInfra": false, "Restarts": 0, "Size": "",
+        "Pid": row.run().map_or(0, |run| run.pid), "Pod": "", "PodName": "", "IsInfra": false,
+        "Restarts": restarts(row), "Size": size.map(size_text).unwrap_or_default(), "Health": health(row),
+        "Cgroup": namespace(0), "IPC": namespace(1), "MNT": namespace(2), "NET": namespace(3), "PIDNS": namespace(4),
+        "User": namespace(5), "UTS": namespace(6), "Namespaces": named_namespaces(row),
         "AutoRemove": config.remove, "CIDFile": config.cidfile.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
     })
-}
-
-/// What a filter looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Id,
-    Name,
-    Status,
-    Label,
-    NotLabel,
-    Ancestor,
-    Exited,
-}
-
-/// One `--filter`.
-#[derive(Debug, Clone)]
-struct Filter {
-    key: Key,
-    value: String,
-}
-
-impl Filter {
-    fn parse(text: &str) -> Result<Self> {
-        let keys = "id name status label label! ancestor exited";
-        let (key, value) = text.split_once('=').ok_or_else(|| {
-            Fault::new(Kind::Usage, format!("`--filter {text}` is not KEY=VALUE")).hint(format!("the keys are: {keys}"))
-        })?;
-        let key = match key {
-            "id" => Key::Id,
-            "name" => Key::Name,
-            "status" => Key::Status,
-            "label" => Key::Label,
-            "label!" => Key::NotLabel,
-            "ancestor" => Key::Ancestor,
-            "exited" => Key::Exited,
-            other => {
-                let text = format!("`--filter`: there is no filter `{other}`");
-                return Err(Fault::new(Kind::Usage, text).hint(format!("the keys are: {keys}")).into());
-            }
-        };
-        const STATES: [&str; 9] =
-            ["created", "initialized", "running", "paused", "stopping", "stopped", "exited", "removing", "unknown"];
-        if key == Key::Status && !STATES.contains(&value) {
-            return Err(fault(Kind::Usage, format!("`{value}` is not the state of a container")));
-        }
-        if key == Key::Exited && value.parse::<i32>().is_err() {
-            return Err(fault(Kind::Usage, format!("`{value}` is not an exit code")));
-        }
-        Ok(Self { key, value: value.to_owned() })
-    }
-}
-
-/// The ids of the images that `ancestor` filters name.
-#[derive(Debug, Default)]
-struct Ancestors(Vec<(String, String)>);
-
-impl Ancestors {
-    fn find(engine: &Engine, filters: &[Filter]) -> Result<Self> {
-        let mut found = Vec::new();
-        for filter in filters.iter().filter(|filter| filter.key == Key::Ancestor) {
-            if let Some(image) = image::find(&engine.store, &filter.value)? {
-                found.push((filter.value.clone(), image.id.digits().to_owned()));
-            }
-        }
-        Ok(Self(found))
-    }
-}
-
-/// The same key twice means either, labels excepted; different keys mean both.
-fn matches_all(row: &Summary, filters: &[Filter], ancestors: &Ancestors) -> bool {
-    filters.iter().all(|filter| match filter.key {
-        Key::Label | Key::NotLabel => matches(row, filter, ancestors),
-        key => filters.iter().filter(|other| other.key == key).any(|other| matches(row, other, ancestors)),
-    })
-}
-
-fn matches(row: &Summary, filter: &Filter, ancestors: &Ancestors) -> bool {
-    let (config, value) = (&row.container.config, filter.value.as_str());
-    match filter.key {
-        Key::Id => config.id.as_str().starts_with(value),
-        Key::Name => name_matches(&config.name, value),
-        Key::Status => row.status.word() == if value == "stopped" { "exited" } else { value },
-        Key::Label => has_label(&config.labels, value),
-        Key::NotLabel => !has_label(&config.labels, value),
-        Key::Ancestor => {
-            let id = image_id(row);
-            let named = ancestors.0.iter().any(|(name, of)| name == value && *of == id);
-            named || config.image_name() == value
-        }
-        Key::Exited => row.exit().is_some_and(|exit| value.parse() == Ok(exit.code)),
-    }
-}
-
-/// A part of the name; `^` and `$` mean its beginning and end, as in podman's regular expressions.
-fn name_matches(name: &str, pattern: &str) -> bool {
-    let (from_start, rest) = pattern.strip_prefix('^').map_or((false, pattern), |rest| (true, rest));
-    let (to_end, part) = rest.strip_suffix('$').map_or((false, rest), |part| (true, part));
-    match (from_start, to_end) {
-        (true, true) => name == part,
-        (true, false) => name.starts_with(part),
-        (false, true) => name.ends_with(part),
-        (false, false) => name.contains(part),
-    }
-}
-
-/// `KEY` or `KEY=VALUE`.
-pub fn has_label(labels: &std::collections::BTreeMap<String, String>, wanted: &str) -> bool {
-    match wanted.split_once('=') {
-        Some((key, value)) => labels.get(key).is_some_and(|is| is == value),
-        None => labels.contains_key(wanted),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn filters() {
-        for text in ["id=abc", "name=web", "status=running", "label=a=b", "label!=a", "ancestor=alpine", "exited=7"] {
-            assert!(Filter::parse(text).is_ok(), "{text}");
-        }
-        for text in ["nope=1", "status=happy", "exited=x", "running", ""] {
-            assert!(Filter::parse(text).is_err(), "{text}");
-        }
-        assert_eq!(Filter::parse("label!=a=b").unwrap().key, Key::NotLabel);
-    }
-
-    #[test]
-    fn names() {
-        for (pattern, fits) in [
-            ("web", true),
-            ("eb-1", true),
-            ("^web", true),
-            ("^eb", false),
-            ("1$", true),
-            ("^web-1$", true),
-            ("^web$", false),
-        ] {
-            assert_eq!(name_matches("web-1", pattern), fits, "{pattern}");
-        }
-    }
 
     #[test]
     fn commands_are_cut() {

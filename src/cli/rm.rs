@@ -10,15 +10,16 @@ use anyhow::Result;
 /// `box rm`.
 pub fn rm(args: &Rm, globals: &Globals) -> Result<u8> {
     let engine = session::open(globals)?;
-    let mut named = match args.chosen.all {
-        true => session::all(&engine, |_| true),
-        false => session::named(&engine, &args.chosen.names, args.chosen.latest),
-    };
+    let mut named = session::chosen(&engine, &args.chosen, |_| true)?;
     if args.ignore || args.force {
         named = session::ignore_missing(named);
     }
     let options = RemoveOptions { force: args.force, time: args.time };
-    let failures = session::each(named, |container| container::remove(&engine, container, options));
+    let failures = session::each_in_turn(
+        named,
+        |container| container::prepare_removal(&engine, container, options),
+        |container, removing| removing.finish(&engine, container),
+    );
     Ok(code(&failures?))
 }
 

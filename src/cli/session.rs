@@ -1,12 +1,15 @@
 //! What the verbs share: opening the engine, finding what was named, going through many names.
 
 use super::args::Globals;
+use super::args::containers::Chosen;
 use super::errors;
 use crate::base::error::{Fault, Kind};
-use crate::container::{self, Container, Terminal};
+use crate::container::filter::Filters;
+use crate::container::{self, Container, Status, Terminal};
 use crate::engine::Engine;
 use anyhow::Result;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 /// Open the engine and put right what killed processes have left.
 pub fn open(globals: &Globals) -> Result<Engine> {
@@ -32,17 +35,55 @@ pub fn named(engine: &Engine, names: &[String], use_latest: bool) -> Vec<Named> 
     names.iter().map(|name| (name.clone(), container::find(engine, name))).collect()
 }
 
-/// All containers for which `wanted` is true.
-pub fn all(engine: &Engine, wanted: impl Fn(&Container) -> bool) -> Vec<Named> {
-    let all = container::all(engine).into_iter().filter(wanted);
-    all.map(|container| (container.config.id.to_string(), Ok(container))).collect()
+/// What was chosen: by name, id, file, state, or all. `wanted` says which of `--all` and `--filter` make sense.
+pub fn chosen(engine: &Engine, chosen: &Chosen, wanted: impl Fn(&Status) -> bool) -> Result<Vec<Named>> {
+    if chosen.all || !chosen.filter.is_empty() {
+        return filtered(engine, &chosen.filter, wanted);
+    }
+    let mut named = named(engine, &chosen.names, chosen.latest);
+    for path in &chosen.cidfile {
+        named.push((path.display().to_string(), from_file(engine, path)));
+    }
+    Ok(named)
+}
+
+/// All containers that fit the filters, and for which `wanted` is true.
+pub fn filtered(engine: &Engine, filters: &[String], wanted: impl Fn(&Status) -> bool) -> Result<Vec<Named>> {
+    let filters = Filters::parse(filters)?.resolve(engine)?;
+    let rows = container::list(engine).into_iter().filter(|row| wanted(&row.status) && filters.fit(row));
+    Ok(rows.map(|row| (row.container.config.id.to_string(), Ok(row.container))).collect())
+}
+
+/// The container whose id a file holds. Errors: [`Kind::NotFound`] for a file that is not there, too.
+pub fn from_file(engine: &Engine, path: &Path) -> Result<Container> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let kind = if error.kind() == std::io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Other };
+        Fault::new(kind, format!("cannot read the container id file `{}`", path.display())).because(error)
+    })?;
+    container::find(engine, text.trim())
 }
 
 /// Do the deed to each, print what was typed for each, report each failure. The kinds of the failures come back.
 pub fn each(named: Vec<Named>, mut deed: impl FnMut(&Container) -> Result<()>) -> Result<Vec<Kind>> {
+    each_in_turn(named, |_| Ok(()), |container, ()| deed(container))
+}
+
+/// The same in two halves: `begin` is done to all of them before `finish` is done to the first.
+pub fn each_in_turn<T>(
+    named: Vec<Named>,
+    mut begin: impl FnMut(&Container) -> Result<T>,
+    mut finish: impl FnMut(&Container, T) -> Result<()>,
+) -> Result<Vec<Kind>> {
+    let begun: Vec<_> = named
+        .into_iter()
+        .map(|(name, container)| {
+            let begun = container.and_then(|container| begin(&container).map(|begun| (container, begun)));
+            (name, begun)
+        })
+        .collect();
     let mut failures = Vec::new();
-    for (name, container) in named {
-        match container.and_then(|container| deed(&container)) {
+    for (name, begun) in begun {
+        match begun.and_then(|(container, begun)| finish(&container, begun)) {
             Ok(()) => super::output::print_line(&name)?,
             Err(error) => {
                 errors::report(&error);
@@ -62,6 +103,16 @@ pub fn code(failures: &[Kind]) -> u8 {
 pub fn ignore_missing(named: Vec<Named>) -> Vec<Named> {
     let missing = |error: &anyhow::Error| crate::base::error::kind(error) == Kind::NotFound;
     named.into_iter().filter(|(_, container)| !container.as_ref().is_err_and(missing)).collect()
+}
+
+/// Ask before something that cannot be undone; without a terminal or an answer that means no.
+pub fn confirm(question: &str) -> Result<bool> {
+    use std::io::{BufRead, Write};
+    let mut out = std::io::stderr().lock();
+    out.write_all(format!("{question} [y/N] ").as_bytes()).and_then(|()| out.flush())?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
 }
 
 /// Call `f` with our own streams.

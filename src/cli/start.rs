@@ -11,16 +11,16 @@ use anyhow::Result;
 
 /// `box start`.
 pub fn start(args: &Start, globals: &Globals) -> Result<u8> {
-    if args.interactive && !args.attach {
-        return Err(fault(Kind::Usage, "`-i` means something only with `-a`"));
-    }
     let detach_keys = monitor::parse_detach_keys(args.detach_keys.as_deref().unwrap_or(DETACH_KEYS))?;
     let engine = session::open(globals)?;
-    let mut named = match args.all {
-        true => session::all(&engine, |container| !matches!(container.status(), Status::Running(_) | Status::Starting)),
+    let mut named = match args.all || !args.filter.is_empty() {
+        true => {
+            session::filtered(&engine, &args.filter, |status| matches!(status, Status::Created | Status::Exited(_)))?
+        }
         false => session::named(&engine, &args.names, args.latest),
     };
-    if !args.attach {
+    // As with docker, stdin alone is reason enough to be attached.
+    if !args.attach && !args.interactive {
         let failures = session::each(named, |container| {
             session::with_terminal(|terminal| container::start(&engine, container, Mode::Detached, terminal)).map(drop)
         });

@@ -3,6 +3,7 @@
 //! Written once. Everything that depends on the image or the host at that time is resolved here, so that starting
 //! needs neither.
 
+use super::life::Life;
 use super::request::{LogDriver, Mount, Userns};
 use crate::base::digest::Digest;
 use crate::base::id::ContainerId;
@@ -87,6 +88,9 @@ pub struct Config {
     pub remove: bool,
     /// A file to remove with the container.
     pub cidfile: Option<PathBuf>,
+    /// Restart policy, health check and what else outlives a run.
+    #[serde(default)]
+    pub life: Life,
     /// Not kept: the file could not be read, and everything else here is made up.
     #[serde(skip)]
     pub damaged: bool,
@@ -155,6 +159,7 @@ impl Config {
             stdin_once: false,
             remove: false,
             cidfile: None,
+            life: Life::default(),
             damaged: true,
         }
     }

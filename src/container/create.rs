@@ -1,6 +1,7 @@
 //! `create`: decide everything, then publish it.
 
 use super::config::{Config, RootSource, VERSION};
+use super::life::Life;
 use super::record::{self, Container};
 use super::request::{Mount, PullPolicy, Request, Source, Userns};
 use super::{environment, names};
@@ -208,6 +209,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         stdin_once: request.interactive && !request.detach,
         remove: request.remove,
         cidfile: request.cidfile.map(std::path::absolute).transpose()?,
+        life: Life::default(),
         damaged: false,
         id,
     })

@@ -68,10 +68,17 @@ fn time(at: i64) -> String {
 }
 
 fn state(status: &Status, running: bool) -> Value {
-    let (pid, monitor) = if let Status::Running(run) = status { (run.pid, run.monitor) } else { (0, 0) };
+    let (pid, monitor) = match status {
+        Status::Running(run) | Status::Restarting(run) => (run.pid, run.monitor),
+        _ => (0, 0),
+    };
     let (code, started, finished, error) = match status {
         Status::Exited(exit) => (exit.code, exit.started, exit.finished, exit.error.as_str()),
         Status::Running(run) => (0, run.started, 0, ""),
+        Status::Restarting(run) => run
+            .waits
+            .as_ref()
+            .map_or((0, 0, 0, ""), |exit| (exit.code, exit.started, exit.finished, exit.error.as_str())),
         _ => (0, 0, 0, ""),
     };
     let moment = |at: i64| if at == 0 { NEVER.to_owned() } else { time(at) };
@@ -80,7 +87,7 @@ fn state(status: &Status, running: bool) -> Value {
         "Status": status.word(),
         "Running": running,
         "Paused": false,
-        "Restarting": false,
+        "Restarting": matches!(status, Status::Restarting(_)),
         "OOMKilled": false,
         "Dead": false,
         "Pid": pid,
@@ -135,7 +142,7 @@ fn network(config: &Config, status: &Status) -> Value {
     })
 }
 
-fn network_mode(mode: &NetworkMode) -> &'static str {
+pub(super) fn network_mode(mode: &NetworkMode) -> &'static str {
     match mode {
         NetworkMode::Slirp4netns => "slirp4netns",
         NetworkMode::None => "none",

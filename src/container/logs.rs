@@ -27,6 +27,6 @@ pub fn logs(
         let text = format!("container `{}` keeps no log: it was made with `--log-driver none`", container.config.name);
         return Err(fault(Kind::WrongState, text));
     }
-    let alive = || matches!(container.status(), Status::Running(_) | Status::Starting);
+    let alive = || matches!(container.status(), Status::Running(_) | Status::Starting | Status::Restarting(_));
     read(&config(container), query, &alive, sink)
 }

@@ -58,6 +58,12 @@ pub struct Run {
     pub started: i64,
     /// The published ports, with the host's ports decided.
     pub ports: Vec<PortMapping>,
+    /// How often the restart policy has started it since it was last started by hand.
+    #[serde(default)]
+    pub restarts: u32,
+    /// The end of the run before, while the monitor waits to start the next one.
+    #[serde(default)]
+    pub waits: Option<Exit>,
 }
 
 /// How a run ended.
@@ -82,6 +88,8 @@ pub enum Status {
     Starting,
     /// It runs.
     Running(Run),
+    /// Its last run ended, and its monitor is about to start it again.
+    Restarting(Run),
     /// Its last run ended.
     Exited(Exit),
 }
@@ -93,6 +101,7 @@ impl Status {
             Self::Created => "created",
             Self::Starting => "initialized",
             Self::Running(_) => "running",
+            Self::Restarting(_) => "restarting",
             Self::Exited(_) => "exited",
         }
     }
@@ -126,7 +135,11 @@ impl Container {
         let lock = self.lock_path();
         let run = || -> Option<Run> { serde_json::from_slice(&read_limited(&lock, LIMIT).ok()?).ok() };
         if is_held(&lock) {
-            return run().map_or(Status::Starting, Status::Running);
+            return match run() {
+                Some(run) if run.waits.is_some() => Status::Restarting(run),
+                Some(run) => Status::Running(run),
+                None => Status::Starting,
+            };
         }
         if let Some(exit) = self.exit() {
             return Status::Exited(exit);
@@ -178,7 +191,9 @@ impl Container {
     pub fn delete(&self, dirs: &Dirs) -> Result<()> {
         // So that the next command finds what we leave if we are killed; on a disk of its own, as a rule.
         let _ = make_dir(&self.run_dir);
-        let name = dirs.names().join(&self.config.name);
+        // It may have been renamed since it was read.
+        let current = read_name(&self.dir.join("config.json")).map_or(self.config.name.clone(), |config| config.name);
+        let name = dirs.names().join(current);
         if self.config.damaged {
             self.unclaim_any(dirs);
         } else if read_name(&name).is_some_and(|config| config.id == self.config.id) {
@@ -278,9 +293,9 @@ fn claim(dirs: &Dirs, container: &Container, config_path: &std::path::Path) -> R
                 return Err(error).with_context(|| format!("cannot claim the name `{}`", container.config.name));
             }
         }
-        // A name whose container is gone belongs to nobody: its removal was cut short.
+        // A name whose container is gone, or has another by now, belongs to nobody: a removal or renaming was cut short.
         match read_name(&name) {
-            Some(other) if dirs.containers().join(other.id.as_str()).join("config.json").exists() => {
+            Some(other) if is_name_of(dirs, &name, &other.id) => {
                 let taken = format!("the name `{}` is in use by container {}", container.config.name, other.id.short());
                 return Err(Fault::new(Kind::NameInUse, taken)
                     .hint(format!("box rm {}", container.config.name))
@@ -290,6 +305,44 @@ fn claim(dirs: &Dirs, container: &Container, config_path: &std::path::Path) -> R
         }
     }
     Err(fault(Kind::NameInUse, format!("the name `{}` is in use", container.config.name)))
+}
+
+/// Whether this is the container's name now: a link to its config, or what its config says.
+fn is_name_of(dirs: &Dirs, name: &std::path::Path, id: &ContainerId) -> bool {
+    let path = dirs.containers().join(id.as_str()).join("config.json");
+    match (std::fs::metadata(name), std::fs::metadata(&path)) {
+        (Ok(link), Ok(config)) if (link.dev(), link.ino()) == (config.dev(), config.ino()) => true,
+        (_, Ok(_)) => {
+            read_name(&path).is_some_and(|config| name.file_name().is_some_and(|n| n == config.name.as_str()))
+        }
+        _ => false,
+    }
+}
+
+/// Give a container another name.
+///
+/// The new config is linked under the new name first, which claims it, then takes the place of the old one; a name that
+/// is not the container's now counts for nothing (`is_name_of`), so that no moment is a wrong one to be killed in.
+/// Errors: [`Kind::NameInUse`].
+pub fn rename(dirs: &Dirs, container: &Container, name: &str) -> Result<()> {
+    // One at a time; the container's own lock is its monitor's.
+    let _lock = Lock::acquire(&container.dir.join("config.lock"), Share::Exclusive)?;
+    let path = container.dir.join("config.json");
+    let config = read_name(&path).context("cannot read its config")?;
+    let old = dirs.names().join(&config.name);
+    let next = path.with_extension("json.next");
+    let _ = std::fs::remove_file(&next);
+    let renamed = Container { config: Config { name: name.to_owned(), ..config }, ..container.clone() };
+    create_new(&next, &serde_json::to_vec(&renamed.config)?)?;
+    if let Err(error) = claim(dirs, &renamed, &next) {
+        let _ = std::fs::remove_file(&next);
+        return Err(error);
+    }
+    std::fs::rename(&next, &path).context("cannot replace its config")?;
+    if read_name(&old).is_some_and(|config| config.id == container.config.id) {
+        let _ = std::fs::remove_file(old);
+    }
+    Ok(())
 }
 
 /// The config behind a name.
@@ -306,7 +359,7 @@ pub fn find(dirs: &Dirs, text: &str) -> Result<Container> {
         && let Some(config) = read_name(&dirs.names().join(text))
     {
         let container = Container::new(dirs, config);
-        if container.dir.exists() {
+        if is_name_of(dirs, &dirs.names().join(text), &container.config.id) {
             return Ok(container);
         }
     }

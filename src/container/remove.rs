@@ -1,7 +1,9 @@
 //! `rm`: a container and all that is its own.
+//!
+//! Like stopping, it has two halves, so that many that run are told to end at once.
 
 use super::record::{Container, Status};
-use super::stop::stop;
+use super::stop::{StopOptions, Stopping, ask, stopped};
 use crate::base::error::{Fault, Kind};
 use crate::base::lock::{Lock, Share};
 use crate::engine::Engine;
@@ -16,33 +18,55 @@ pub struct RemoveOptions {
     pub time: Option<i64>,
 }
 
+/// A container that is about to be removed.
+#[derive(Debug)]
+pub struct Removing(Option<Stopping>);
+
 /// Remove a container.
 ///
 /// Errors: [`Kind::InUse`] if it runs and `force` is not given.
 pub fn remove(engine: &Engine, container: &Container, options: RemoveOptions) -> Result<()> {
+    let removing = prepare_removal(engine, container, options)?;
+    removing.finish(engine, container)
+}
+
+/// Ask a container that runs to end. Errors: as [`remove`].
+pub fn prepare_removal(engine: &Engine, container: &Container, options: RemoveOptions) -> Result<Removing> {
     let name = &container.config.name;
-    if let Status::Running(_) | Status::Starting = container.status() {
-        if !options.force {
-            let text = format!("cannot remove container `{name}`: it is running");
-            return Err(Fault::new(Kind::InUse, text)
-                .hint(format!("box stop {name}"))
-                .hint(format!("box rm -f {name}"))
-                .into());
-        }
-        stop(engine, container, Some(options.time.unwrap_or(0)))?;
+    if !matches!(container.status(), Status::Running(_) | Status::Starting | Status::Restarting(_)) {
+        return Ok(Removing(None));
     }
-    engine.enter()?;
-    // Whoever starts it meanwhile has the lock; then it is not ours to remove.
-    if !container.dir.exists() {
-        return Ok(());
+    if !options.force {
+        let text = format!("cannot remove container `{name}`: it is running");
+        return Err(Fault::new(Kind::InUse, text)
+            .hint(format!("box stop {name}"))
+            .hint(format!("box rm -f {name}"))
+            .into());
     }
-    let lock = Lock::try_acquire(&container.lock_path(), Share::Exclusive);
-    match lock {
-        Ok(Some(_lock)) => container.delete(&engine.dirs),
-        Ok(None) => {
-            Err(Fault::new(Kind::InUse, format!("cannot remove container `{name}`: it is being started")).into())
+    let timeout = Some(options.time.unwrap_or(0));
+    Ok(Removing(ask(engine, container, StopOptions { timeout, signal: None })?))
+}
+
+impl Removing {
+    /// Wait for the end, and take the container away.
+    pub fn finish(self, engine: &Engine, container: &Container) -> Result<()> {
+        if let Some(stopping) = self.0 {
+            stopped(container, stopping)?;
         }
-        Err(_) if !container.dir.exists() => Ok(()),
-        Err(error) => Err(error),
+        let name = &container.config.name;
+        engine.enter()?;
+        // Whoever starts it meanwhile has the lock; then it is not ours to remove.
+        if !container.dir.exists() {
+            return Ok(());
+        }
+        let lock = Lock::try_acquire(&container.lock_path(), Share::Exclusive);
+        match lock {
+            Ok(Some(_lock)) => container.delete(&engine.dirs),
+            Ok(None) => {
+                Err(Fault::new(Kind::InUse, format!("cannot remove container `{name}`: it is being started")).into())
+            }
+            Err(_) if !container.dir.exists() => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }

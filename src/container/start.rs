@@ -283,7 +283,16 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
     let started = super::now();
     let pid_started = proc::start_time(pid).context("the container's init died")?;
     let monitor = rustix::process::getpid().as_raw_nonzero().get();
-    container.write_run(&Run { monitor, pid, pid_started, boot: proc::boot_id(), started, ports: plan.ports })?;
+    container.write_run(&Run {
+        monitor,
+        pid,
+        pid_started,
+        boot: proc::boot_id(),
+        started,
+        ports: plan.ports,
+        restarts: 0,
+        waits: None,
+    })?;
     let running = starting.start()?;
     timing::phase("exec");
     Ok(Live { pid, pidfd: running.pidfd, streams, listener: Some(listener), helpers, fuse, started })

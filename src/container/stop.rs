@@ -1,35 +1,81 @@
 //! `stop` and `kill`: signals to a container's process 1, by descriptor.
+//!
+//! Stopping has two halves, so that many containers are asked at once and then waited for in turn.
 
 use super::record::{Container, Status};
 use crate::base::error::{Kind, fault};
-use crate::base::signal;
+use crate::base::{signal, timing};
 use crate::engine::Engine;
 use crate::sys::{proc, signals};
 use anyhow::{Context, Result};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// How long a killed container and its monitor may take to go, in milliseconds.
 const PATIENCE: i64 = 10_000;
 
-/// Ask a container to stop, and kill it after `timeout` seconds (`None`: its own; negative: never).
-///
-/// One that does not run is left alone. Returns when its end is recorded.
-pub fn stop(engine: &Engine, container: &Container, timeout: Option<i64>) -> Result<()> {
-    let deed = || format!("cannot stop container `{}`", container.config.name);
-    let Status::Running(run) = container.status() else { return Ok(()) };
-    engine.enter()?;
-    let Some(pidfd) = proc::open(run.pid, run.pid_started) else { return settle(container) };
-    let timeout = timeout.unwrap_or(container.config.stop_timeout.min(i64::MAX as u64) as i64);
-    if timeout != 0 {
-        signals::send(pidfd.as_fd(), container.config.stop_signal).or_else(gone_is_fine).with_context(deed)?;
-        let patience = (timeout > 0).then(|| timeout.saturating_mul(1000));
-        if proc::wait_gone(&pidfd, patience) {
-            return settle(container);
-        }
+/// How a container is to be stopped.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StopOptions {
+    /// Seconds before SIGKILL; `None`: the container's own; negative: for ever.
+    pub timeout: Option<i64>,
+    /// The first signal; `None`: the container's own.
+    pub signal: Option<i32>,
+}
+
+/// A container that has been asked to stop.
+#[derive(Debug)]
+pub struct Stopping {
+    /// Process 1; `None` if it had gone before, or between two runs.
+    pidfd: Option<OwnedFd>,
+    /// When it is killed, on the clock of `timing::now`; `None`: never.
+    deadline: Option<i64>,
+}
+
+/// Ask a container to stop, and kill it after the timeout. One that does not run is left alone. Returns when its end is
+/// recorded.
+pub fn stop(engine: &Engine, container: &Container, options: StopOptions) -> Result<()> {
+    match ask(engine, container, options)? {
+        Some(stopping) => stopped(container, stopping),
+        None => Ok(()),
     }
-    signals::send(pidfd.as_fd(), signal::SIGKILL).or_else(gone_is_fine).with_context(deed)?;
-    if !proc::wait_gone(&pidfd, Some(PATIENCE)) {
-        return Err(fault(Kind::Other, "its process does not end after SIGKILL").context(deed()));
+}
+
+/// Ask a container to stop; `None` if it does not run.
+pub fn ask(engine: &Engine, container: &Container, options: StopOptions) -> Result<Option<Stopping>> {
+    let deed = || format!("cannot stop container `{}`", container.config.name);
+    let run = match container.status() {
+        Status::Running(run) => run,
+        Status::Restarting(run) => {
+            engine.enter()?;
+            container.mark_stopped();
+            // Its monitor sleeps until the next start; this wakes it, and it finds the mark.
+            let _ = signals::kill(run.monitor, signal::SIGTERM);
+            return Ok(Some(Stopping { pidfd: None, deadline: None }));
+        }
+        _ => return Ok(None),
+    };
+    engine.enter()?;
+    container.mark_stopped();
+    let Some(pidfd) = proc::open(run.pid, run.pid_started) else {
+        return Ok(Some(Stopping { pidfd: None, deadline: None }));
+    };
+    let timeout = options.timeout.unwrap_or(container.config.stop_timeout.min(i64::MAX as u64) as i64);
+    let deadline = (timeout >= 0).then(|| timing::now().saturating_add(timeout.saturating_mul(1_000_000_000)));
+    let number = if timeout == 0 { signal::SIGKILL } else { options.signal.unwrap_or(container.config.stop_signal) };
+    signals::send(pidfd.as_fd(), number).or_else(gone_is_fine).with_context(deed)?;
+    Ok(Some(Stopping { pidfd: Some(pidfd), deadline }))
+}
+
+/// Wait until a container that was asked has stopped; kill it when its time is over.
+pub fn stopped(container: &Container, stopping: Stopping) -> Result<()> {
+    let deed = || format!("cannot stop container `{}`", container.config.name);
+    let Stopping { pidfd: Some(pidfd), deadline } = stopping else { return settle(container) };
+    let left = deadline.map(|at| at.saturating_sub(timing::now()).max(0) / 1_000_000);
+    if !proc::wait_gone(&pidfd, left) {
+        signals::send(pidfd.as_fd(), signal::SIGKILL).or_else(gone_is_fine).with_context(deed)?;
+        if !proc::wait_gone(&pidfd, Some(PATIENCE)) {
+            return Err(fault(Kind::Other, "its process does not end after SIGKILL").context(deed()));
+        }
     }
     settle(container)
 }
@@ -41,6 +87,10 @@ pub fn kill(engine: &Engine, container: &Container, signal: i32) -> Result<()> {
     engine.enter()?;
     let pidfd = proc::open(run.pid, run.pid_started)
         .ok_or_else(|| fault(Kind::WrongState, "its process has ended").context(deed()))?;
+    // Whoever asks for its end wants no restart, as with docker.
+    if signal == signal::SIGKILL || signal == container.config.stop_signal {
+        container.mark_stopped();
+    }
     signals::send(pidfd.as_fd(), signal).with_context(deed)?;
     if signal == signal::SIGKILL && proc::wait_gone(&pidfd, Some(PATIENCE)) {
         settle(container)?;

@@ -33,6 +33,7 @@ mod tidy;
 
 // What users type.
 mod attach;
+mod choose;
 mod contract;
 mod exec;
 mod images;
@@ -40,11 +41,15 @@ mod inspect;
 mod life;
 mod logs;
 mod options;
+mod port;
 mod ports;
 mod ps;
 mod pull;
+mod rename;
+mod restart;
 mod run;
 mod sandbox;
+mod top;
 mod tty;
 
 // What can go wrong.

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 use std::path::PathBuf;
 
-/// Which containers: names and ids, or all, or the latest.
+/// Which containers: names and ids, or all, or the latest, or those that fit.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Chosen {
     /// All of them
@@ -16,8 +16,15 @@ pub struct Chosen {
     /// The container made last
     #[arg(short, long, conflicts_with = "names")]
     pub latest: bool,
+    /// Those that fit, as with `box ps`: KEY=VALUE
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with_all = ["latest", "names"],
+          add = ArgValueCandidates::new(complete::filters))]
+    pub filter: Vec<String>,
+    /// The one whose id is in this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["all", "latest", "filter"])]
+    pub cidfile: Vec<PathBuf>,
     /// Names or ids
-    #[arg(value_name = "CONTAINER", required_unless_present_any = ["all", "latest"],
+    #[arg(value_name = "CONTAINER", required_unless_present_any = ["all", "latest", "filter", "cidfile"],
           add = ArgValueCandidates::new(complete::containers))]
     pub names: Vec<String>,
 }
@@ -57,8 +64,12 @@ pub struct Start {
     /// The container made last
     #[arg(short, long, conflicts_with = "names")]
     pub latest: bool,
+    /// Those that fit, as with `box ps`: KEY=VALUE
+    #[arg(short, long, value_name = "KEY=VALUE", conflicts_with_all = ["latest", "names"],
+          add = ArgValueCandidates::new(complete::filters))]
+    pub filter: Vec<String>,
     /// Names or ids
-    #[arg(value_name = "CONTAINER", required_unless_present_any = ["all", "latest"],
+    #[arg(value_name = "CONTAINER", required_unless_present_any = ["all", "latest", "filter"],
           add = ArgValueCandidates::new(complete::containers))]
     pub names: Vec<String>,
 }
@@ -72,6 +83,7 @@ Examples:
 #[derive(Debug, Clone, Default, Args)]
 #[command(
     mut_args = switches,
+    mut_arg("filter", |arg| arg.short('f')),
     override_usage = "box stop [OPTIONS] CONTAINER...",
     after_help = STOP_EXAMPLES,
     after_long_help = format!("{STOP_EXAMPLES}\n\n{EXIT_STATUS}"),
@@ -83,6 +95,9 @@ pub struct Stop {
     /// How long to wait before SIGKILL; -1 for ever [default: the container's, else 10]
     #[arg(short, long, alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
     pub time: Option<i64>,
+    /// Send this signal first [default: the container's stop signal]
+    #[arg(short, long, value_name = "SIGNAL", add = ArgValueCandidates::new(complete::signals))]
+    pub signal: Option<String>,
     /// What does not exist is no error
     #[arg(short, long)]
     pub ignore: bool,
@@ -108,7 +123,7 @@ Examples:
 )]
 pub struct Kill {
     /// A name or a number [default: KILL]
-    #[arg(short, long, value_name = "SIGNAL")]
+    #[arg(short, long, value_name = "SIGNAL", add = ArgValueCandidates::new(complete::signals))]
     pub signal: Option<String>,
     /// Which.
     #[command(flatten)]
@@ -150,6 +165,9 @@ pub struct Rm {
     /// Volumes made for the container go too (this release makes none)
     #[arg(short, long, hide = true)]
     pub volumes: bool,
+    /// Containers that need it go too (this release makes none that do)
+    #[arg(long, hide = true)]
+    pub depend: bool,
     /// Which.
     #[command(flatten)]
     pub chosen: Chosen,
@@ -166,13 +184,18 @@ const PS_DETAILS: &str = "\
 Filters:
   id=PREFIX       status=running|exited|created    label=K[=V]
   exited=CODE     ancestor=IMAGE                   label!=K[=V]
-  name=PART       (^PART: at the beginning; PART$: at the end)
+  name=REGEX      command=PART of its first word   volume=PATH
+  before=CONTAINER, since=CONTAINER                until=TIME (made before it)
+  network=NAME    publish=PORT, expose=PORT        pod=NAME (there are none yet)
+  health=starting|healthy|unhealthy|none           should-start-on-boot=true|false
+  restart-policy=no|always|on-failure|unless-stopped
   The same key twice means either (labels: both); different keys mean both.
 
 Fields of --format:
   .AutoRemove .CIDFile .Command .Created .CreatedAt .CreatedHuman .ExitCode .Exited .ExitedAt
-  .ExposedPorts .ID .Image .ImageID .Label NAME .Labels .Mounts .Names .Networks .Pid .Ports
-  .Restarts .RunningFor .Size .StartedAt .State .Status";
+  .ExposedPorts .Health .ID .Image .ImageID .Label NAME .Labels .Mounts .Names .Networks .Pid
+  .Ports .Restarts .RunningFor .Size .StartedAt .State .Status
+  .Cgroup .IPC .MNT .NET .PIDNS .User .UTS: its namespaces";
 
 /// List containers
 #[derive(Debug, Clone, Default, Args)]
@@ -199,7 +222,7 @@ pub struct Ps {
     #[arg(long, alias = "notruncate")]
     pub no_trunc: bool,
     /// Only those that fit: KEY=VALUE
-    #[arg(short, long, value_name = "KEY=VALUE")]
+    #[arg(short, long, value_name = "KEY=VALUE", add = ArgValueCandidates::new(complete::filters))]
     pub filter: Vec<String>,
     /// json, or a Go template for each; `table` before it for headings
     #[arg(long, value_name = "FORMAT")]
@@ -207,6 +230,22 @@ pub struct Ps {
     /// No line of headings
     #[arg(long)]
     pub noheading: bool,
+    /// By what they are sorted [default: created]
+    #[arg(long, value_name = "FIELD", hide_possible_values = true,
+          value_parser = ["command", "created", "id", "image", "names", "runningfor", "size", "status"])]
+    pub sort: Option<String>,
+    /// Add the column SIZE: what the container has written, and with its image
+    #[arg(short, long)]
+    pub size: bool,
+    /// Show pids and namespaces in place of the other columns
+    #[arg(long, visible_alias = "namespace", conflicts_with_all = ["size", "quiet"])]
+    pub ns: bool,
+    /// Show it anew every so many seconds, until Ctrl-C
+    #[arg(short, long, value_name = "SECONDS")]
+    pub watch: Option<u64>,
+    /// Containers of other programs in the same store, too (there are none: box's store is its own)
+    #[arg(long, alias = "storage", hide = true)]
+    pub external: bool,
 }
 
 const LOGS_EXAMPLES: &str = "\
@@ -301,6 +340,9 @@ pub struct Exec {
     /// In the container made last
     #[arg(short, long)]
     pub latest: bool,
+    /// In the container whose id is in this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "latest")]
+    pub cidfile: Option<PathBuf>,
     /// A name or id; then the command and its arguments
     #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "CONTAINER",
           add = ArgValueCandidates::new(complete::containers))]
@@ -356,9 +398,19 @@ Examples:
                   arguments."
 )]
 pub struct Wait {
-    /// What to wait for: exited, stopped or running; -1 is printed for running [default: exited]
-    #[arg(long, value_name = "STATE", value_parser = ["exited", "stopped", "running"], hide_possible_values = true)]
-    pub condition: Option<String>,
+    /// What to wait for; several mean any of them; -1 is printed for another than an end [default: stopped]
+    ///
+    /// configured, created, initialized, running, paused, stopping, stopped, exited, removing, healthy or unhealthy.
+    #[arg(long, value_name = "STATE", hide_possible_values = true,
+          value_parser = ["configured", "created", "initialized", "running", "paused", "stopping", "stopped", "exited",
+                          "removing", "healthy", "unhealthy"])]
+    pub condition: Vec<String>,
+    /// How long to sleep between two looks, where there is nothing to wait on: 250ms, 1s or milliseconds
+    #[arg(short, long, value_name = "DURATION")]
+    pub interval: Option<String>,
+    /// Go as soon as one of the containers is so
+    #[arg(long)]
+    pub exit_first_match: bool,
     /// What does not exist is no error; -1 is printed
     #[arg(long)]
     pub ignore: bool,
@@ -431,6 +483,7 @@ Exit status:
 /// Exit with 0 if the container is there, with 1 if not
 #[derive(Debug, Clone, Default, Args)]
 #[command(
+    mut_args = switches,
     override_usage = "box container exists CONTAINER",
     after_long_help = EXISTS_STATUS,
     long_about = "Says by its exit status whether there is such a container. Prints nothing."

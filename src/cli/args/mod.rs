@@ -6,6 +6,7 @@
 pub mod containers;
 pub mod host;
 pub mod images;
+pub mod life;
 pub mod run;
 
 use clap::builder::{PossibleValue, TypedValueParser};
@@ -80,9 +81,13 @@ Containers:
   create     Make a container without starting it
   start      Start containers that are not running
   stop       Stop containers: a signal, some patience, then SIGKILL
+  restart    Stop containers and start them again
   kill       Send a signal to containers
   rm         Remove containers
+  rename     Give a container another name
   ps         List containers
+  port       Print which ports of the host lead into containers
+  top        List the processes of a container
   logs       Print what containers have written
   exec       Run a command in a running container
   attach     Connect the terminal to a running container
@@ -129,12 +134,20 @@ pub enum Verb {
     Start(containers::Start),
     /// Stop containers: a signal, some patience, then SIGKILL
     Stop(containers::Stop),
+    /// Stop containers and start them again
+    Restart(life::Restart),
     /// Send a signal to containers
     Kill(containers::Kill),
     /// Remove containers
     Rm(containers::Rm),
+    /// Give a container another name
+    Rename(life::Rename),
     /// List containers
     Ps(containers::Ps),
+    /// Print which ports of the host lead into containers
+    Port(life::Port),
+    /// List the processes of a container
+    Top(life::Top),
     /// Print what containers have written
     Logs(containers::Logs),
     /// Run a command in a running container
@@ -184,13 +197,23 @@ pub enum ContainerVerb {
     Start(containers::Start),
     /// Stop containers: a signal, some patience, then SIGKILL
     Stop(containers::Stop),
+    /// Stop containers and start them again
+    Restart(life::Restart),
     /// Send a signal to containers
     Kill(containers::Kill),
     /// Remove containers
     Rm(containers::Rm),
+    /// Give a container another name
+    Rename(life::Rename),
     /// List containers
     #[command(visible_aliases = ["list", "ps"])]
     Ls(containers::Ps),
+    /// Print which ports of the host lead into containers
+    Port(life::Port),
+    /// List the processes of a container
+    Top(life::Top),
+    /// Remove all containers that do not run
+    Prune(life::Prune),
     /// Print what containers have written
     Logs(containers::Logs),
     /// Run a command in a running container

@@ -1,0 +1,143 @@
+//! More commands on containers: restart, rename, port, top, prune and what belongs to `box container`.
+
+use super::containers::Chosen;
+use super::{EXIT_STATUS, switches};
+use crate::cli::complete;
+use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
+
+const RESTART_EXAMPLES: &str = "\
+Examples:
+  box restart web
+  box restart -t 1 -a    all that run, with little patience";
+
+/// Stop containers and start them again
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    mut_arg("filter", |arg| arg.short('f')),
+    override_usage = "box restart [OPTIONS] CONTAINER...",
+    after_help = RESTART_EXAMPLES,
+    after_long_help = format!("{RESTART_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Stops containers as `box stop` does, starts them again, and prints what was typed for each. One that \
+                  does not run is started."
+)]
+pub struct Restart {
+    /// How long to wait before SIGKILL; -1 for ever [default: the container's, else 10]
+    #[arg(short, long, alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
+    pub time: Option<i64>,
+    /// Send this signal first [default: the container's stop signal]
+    #[arg(short, long, value_name = "SIGNAL", add = ArgValueCandidates::new(complete::signals))]
+    pub signal: Option<String>,
+    /// Of those that are chosen, only the ones that run
+    #[arg(long)]
+    pub running: bool,
+    /// Which.
+    #[command(flatten)]
+    pub chosen: Chosen,
+}
+
+const RENAME_EXAMPLES: &str = "\
+Examples:
+  box rename web old-web";
+
+/// Give a container another name
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    override_usage = "box rename CONTAINER NAME",
+    after_help = RENAME_EXAMPLES,
+    after_long_help = format!("{RENAME_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Gives a container another name; it may run. Prints nothing."
+)]
+pub struct Rename {
+    /// A name or id
+    #[arg(value_name = "CONTAINER", add = ArgValueCandidates::new(complete::containers))]
+    pub container: String,
+    /// The new name
+    pub name: String,
+}
+
+const PORT_EXAMPLES: &str = "\
+Examples:
+  box port web           80/tcp -> 0.0.0.0:8080
+  box port web 80        0.0.0.0:8080
+  box port -a            of all that run";
+
+/// Print which ports of the host lead into containers
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box port [OPTIONS] CONTAINER [PORT[/PROTOCOL]]",
+    after_help = PORT_EXAMPLES,
+    after_long_help = format!("{PORT_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Prints the published ports of a container, a line each; with PORT only where that one is reached. It \
+                  is an error if PORT is not published."
+)]
+pub struct Port {
+    /// Of all that run
+    #[arg(short, long, conflicts_with_all = ["latest", "words"])]
+    pub all: bool,
+    /// Of the container made last
+    #[arg(short, long)]
+    pub latest: bool,
+    /// A name or id; then a port of the container's
+    #[arg(value_name = "CONTAINER", required_unless_present_any = ["all", "latest"], num_args = 1..=2,
+          add = ArgValueCandidates::new(complete::containers))]
+    pub words: Vec<String>,
+}
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  box top web
+  box top web pid hpid user huser args    these columns
+  box top web -eo pid,comm                arguments of ps(1), which is the host's";
+
+const TOP_DETAILS: &str = "\
+Columns:
+  args comm etime group hgroup hpid huser nice pcpu pgid pid ppid rss state stime time tty user vsz
+  capamb capbnd capeff capinh capprm seccomp label
+  hpid, huser and hgroup are as the host sees them, the others as the container does.";
+
+/// List the processes of a container
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box top [OPTIONS] CONTAINER [COLUMN...|PS-OPTION...]",
+    after_help = TOP_EXAMPLES,
+    after_long_help = format!("{TOP_EXAMPLES}\n\n{TOP_DETAILS}\n\n{EXIT_STATUS}"),
+    long_about = "Lists the processes of a running container. What stands after CONTAINER are columns, or options of \
+                  the host's ps(1), of whose lines those of the container are shown; without either: user pid ppid \
+                  pcpu etime tty time comm."
+)]
+pub struct Top {
+    /// Of the container made last
+    #[arg(short, long)]
+    pub latest: bool,
+    /// A name or id; then columns, or options of ps(1)
+    #[arg(required_unless_present = "latest", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true, value_name = "CONTAINER",
+          add = ArgValueCandidates::new(complete::containers))]
+    pub words: Vec<String>,
+}
+
+const PRUNE_EXAMPLES: &str = "\
+Examples:
+  box container prune
+  box container prune -f --filter until=24h";
+
+/// Remove all containers that do not run
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box container prune [OPTIONS]",
+    after_help = PRUNE_EXAMPLES,
+    after_long_help = format!("{PRUNE_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Removes all containers that do not run, after a question, and prints their ids."
+)]
+pub struct Prune {
+    /// Do not ask
+    #[arg(short, long)]
+    pub force: bool,
+    /// Only those that fit, as with `box ps`: KEY=VALUE
+    #[arg(long, value_name = "KEY=VALUE", add = ArgValueCandidates::new(complete::filters))]
+    pub filter: Vec<String>,
+}
