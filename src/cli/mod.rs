@@ -22,6 +22,7 @@ mod ps;
 mod pull;
 mod rename;
 mod request;
+mod rights;
 mod rm;
 mod rmi;
 mod run;

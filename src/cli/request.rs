@@ -43,7 +43,7 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
     if let Some(text) = &options.stop_signal {
         signal::parse(text)?;
     }
-    Ok(Request {
+    let mut request = Request {
         source,
         command: words.collect(),
         name: options.name,
@@ -62,9 +62,6 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
         pull: options.pull.as_deref().map_or(PullPolicy::default(), pull_policy),
         quiet: options.quiet,
         tls_verify: options.tls_verify,
-        privileged: options.privileged,
-        cap_add: options.cap_add,
-        cap_drop: options.cap_drop,
         stop_signal: options.stop_signal,
         stop_timeout: options.stop_timeout,
         log_driver: match options.log_driver.as_deref() {
@@ -72,16 +69,16 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
             Some("none") => LogDriver::None,
             _ => LogDriver::K8sFile,
         },
-        host_pid: is_host("--pid", options.pid.as_deref())?,
-        host_ipc: is_host("--ipc", options.ipc.as_deref())?,
-        host_uts: is_host("--uts", options.uts.as_deref())?,
-        userns: userns(options.userns.as_deref())?,
+        userns: userns(options.rights.userns.as_deref())?,
         tty: options.tty,
         interactive: options.interactive,
         remove: options.rm,
         detach: false,
         cidfile: options.cidfile,
-    })
+        ..Request::default()
+    };
+    super::rights::fill(options.rights, &mut request)?;
+    Ok(request)
 }
 
 /// `DIR` or `DIR:O`.
@@ -135,18 +132,6 @@ pub fn pull_policy(text: &str) -> PullPolicy {
         "never" => PullPolicy::Never,
         "newer" | "ifnewer" => PullPolicy::Newer,
         _ => PullPolicy::Missing,
-    }
-}
-
-/// `--pid`, `--ipc` and `--uts`.
-fn is_host(flag: &str, text: Option<&str>) -> Result<bool> {
-    match text {
-        Some("host") => Ok(true),
-        None | Some("" | "private") => Ok(false),
-        Some("shareable") if flag == "--ipc" => Ok(false),
-        Some(other) => Err(Fault::new(Kind::Usage, format!("`{flag} {other}`: this release knows no such mode"))
-            .hint(format!("{flag} host, or leave it out"))
-            .into()),
     }
 }
 
@@ -235,7 +220,9 @@ mod tests {
         });
         check(&["--pull=Never", "alpine"], |r| r.pull == PullPolicy::Never);
         check(&["--log-driver", "json-file", "alpine"], |r| r.log_driver == LogDriver::JsonFile);
-        check(&["--pid", "host", "--ipc=host", "--uts=host", "alpine"], |r| r.host_pid && r.host_ipc && r.host_uts);
+        check(&["--pid", "host", "--ipc=host", "--uts=host", "alpine"], |r| {
+            r.pid.is_host() && r.ipc.is_host() && r.uts.is_host()
+        });
         check(&["--userns", "keep-id", "alpine"], |r| r.userns == Userns::KeepId);
         check(&["--userns=", "alpine"], |r| r.userns == Userns::Host);
         check(&["-h", "web", "alpine"], |r| r.hostname.as_deref() == Some("web"));
@@ -252,7 +239,7 @@ mod tests {
             &["--network", "bridge", "alpine"][..],
             &["-p", "x", "alpine"],
             &["-v", "name:/x", "alpine"],
-            &["--pid", "container:x", "alpine"],
+            &["--pid", "container:", "alpine"],
             &["--userns", "auto", "alpine"],
             &["--stop-signal", "NOPE", "alpine"],
             &["--entrypoint", "[1]", "alpine"],

@@ -5,6 +5,8 @@
 
 use super::life::Life;
 use super::request::{LogDriver, Mount, Userns};
+use super::rights::Rights;
+use super::rights::namespaces::Namespace;
 use crate::base::digest::Digest;
 use crate::base::id::ContainerId;
 use crate::network::{NetworkMode, PortMapping};
@@ -70,14 +72,20 @@ pub struct Config {
     pub stop_timeout: u64,
     /// Who keeps the output.
     pub log_driver: LogDriver,
-    /// Namespaces shared with the host.
-    pub host_pid: bool,
-    /// See `host_pid`.
-    pub host_ipc: bool,
-    /// See `host_pid`.
-    pub host_uts: bool,
+    /// Whose processes it sees.
+    #[serde(alias = "host_pid")]
+    pub pid: Namespace,
+    /// Whose shared memory and queues it has.
+    #[serde(alias = "host_ipc")]
+    pub ipc: Namespace,
+    /// Whose host name it has.
+    #[serde(alias = "host_uts")]
+    pub uts: Namespace,
     /// How ids are mapped.
     pub userns: Userns,
+    /// The other options for security and namespaces.
+    #[serde(default)]
+    pub rights: Rights,
     /// A terminal.
     pub tty: bool,
     /// Stdin is kept open.
@@ -150,10 +158,11 @@ impl Config {
             stop_signal: crate::base::signal::SIGTERM,
             stop_timeout: 10,
             log_driver: LogDriver::K8sFile,
-            host_pid: false,
-            host_ipc: false,
-            host_uts: false,
+            pid: Namespace::Private,
+            ipc: Namespace::Private,
+            uts: Namespace::Private,
             userns: Userns::Host,
+            rights: Rights::default(),
             tty: false,
             interactive: false,
             stdin_once: false,

@@ -4,7 +4,8 @@ use super::config::{Config, RootSource, VERSION};
 use super::life::Life;
 use super::record::{self, Container};
 use super::request::{Mount, PullPolicy, Request, Source, Userns};
-use super::{environment, names};
+use super::rights::namespaces::Namespace;
+use super::{environment, names, rights};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::id::ContainerId;
 use crate::base::lock::Lock;
@@ -76,8 +77,10 @@ fn check(request: &Request) -> Result<()> {
             return Err(fault(Kind::Usage, text));
         }
     }
-    if request.host_uts && request.hostname.is_some() {
-        return Err(fault(Kind::Usage, "a host name cannot be set with `--uts host`: it would be the host's"));
+    if !request.uts.is_own() && request.hostname.is_some() {
+        let text =
+            format!("`--hostname` and `--uts {}` do not go together: the name is not the container's", request.uts);
+        return Err(fault(Kind::Usage, text));
     }
     if request.network == Some(NetworkMode::None) && !request.ports.is_empty() {
         let text = "ports cannot be published with `--network none`: nothing leads there";
@@ -157,10 +160,12 @@ fn rootfs(path: &Path, overlay: bool) -> Result<RootSource> {
 /// Everything that a container is, from what was asked and what the image says.
 fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConfig) -> Result<Config> {
     let id = ContainerId::random();
-    let hostname = match (&request.hostname, request.host_uts) {
+    let uts = rights::decide_namespace(engine, "--uts", &request.uts)?;
+    let hostname = match (&request.hostname, &uts) {
         (Some(name), _) => name.clone(),
-        (None, true) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        (None, false) => id.short().to_owned(),
+        (None, Namespace::Host) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        (None, Namespace::Container(other)) => super::find(engine, other)?.config.hostname,
+        _ => id.short().to_owned(),
     };
     if request.network == Some(NetworkMode::Host) && !request.ports.is_empty() {
         let text = "published ports mean nothing with `--network host`: the container has all of the host's";
@@ -168,6 +173,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
     }
     let (args, entrypoint_len) = command(&request, image)?;
     let (capabilities, cap_add, cap_drop) = capability_sets(&request)?;
+    let rights = rights::decide(&request, &capabilities)?;
     let stop_signal = request.stop_signal.as_ref().or(image.stop_signal.as_ref());
     let mounts = absolute_mounts(request.mounts.clone())?;
     let mut labels = image.labels.clone();
@@ -194,15 +200,16 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         privileged: request.privileged,
         cap_add,
         cap_drop,
+        rights,
         capabilities,
         stop_signal: stop_signal
             .map_or(Ok(signal::SIGTERM), |text| signal::parse(text))
             .context("cannot use the stop signal")?,
         stop_timeout: request.stop_timeout.or(image.stop_timeout).unwrap_or(10),
         log_driver: request.log_driver,
-        host_pid: request.host_pid,
-        host_ipc: request.host_ipc,
-        host_uts: request.host_uts,
+        pid: rights::decide_namespace(engine, "--pid", &request.pid)?,
+        ipc: rights::decide_namespace(engine, "--ipc", &request.ipc)?,
+        uts,
         userns: request.userns,
         tty: request.tty,
         interactive: request.interactive,

@@ -2,12 +2,12 @@
 
 use super::record::Container;
 use super::start::Terminal;
-use super::{environment, host, spec};
+use super::{environment, host, rights, spec};
 use crate::base::error::{Kind, fault};
 use crate::base::timing;
 use crate::engine::Engine;
 use crate::monitor::{self, AttachOptions, Streams};
-use crate::runtime::{self, ExecChild, ExecTarget, Filter, Stdio};
+use crate::runtime::{self, ExecChild, ExecTarget, Stdio};
 use crate::sys::{proc, process};
 use anyhow::{Context, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -71,7 +71,7 @@ pub fn exec(engine: &Engine, container: &Container, request: ExecRequest, termin
     let facts = host::facts(engine, &container.dir, &config)?;
     let spec = spec::spec(&config, &facts)?;
     let command = spec.process().as_ref().context("the specification has no process")?;
-    let filter = if config.privileged { Filter::Spec } else { Filter::Default };
+    let filter = rights::filter(&config);
     let (stdio, streams) = stdio(&request, terminal)?;
     timing::phase("prepare");
     let target = ExecTarget { pidfd: pidfd.as_fd(), cgroup: None, filter };

@@ -44,12 +44,13 @@ pub fn facts(engine: &Engine, dir: &Path, config: &Config) -> Result<Host> {
     Ok(Host {
         dir: dir.to_path_buf(),
         masked: if config.privileged { Vec::new() } else { defaults::masked_paths() },
-        mqueue: config.host_ipc && Path::new("/dev/mqueue").is_dir(),
+        mqueue: config.ipc.is_host() && Path::new("/dev/mqueue").is_dir(),
         open_files: limit,
         tty_group: ids.subordinate >= 5,
         subordinate: ids.subordinate,
         caller: ids.caller,
         devices,
+        rights: super::rights::facts(engine, config)?,
     })
 }
 

@@ -228,7 +228,6 @@ fn host_config(container: &Container) -> Value {
         LogDriver::JsonFile => "json-file",
         LogDriver::None => "none",
     };
-    let mode = |host: bool| if host { "host" } else { "private" };
     json!({
         "Binds": binds,
         "ContainerIDFile": config.cidfile.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
@@ -240,14 +239,21 @@ fn host_config(container: &Container) -> Value {
         "CapAdd": config.cap_add,
         "CapDrop": config.cap_drop,
         "Init": config.init,
-        "IpcMode": mode(config.host_ipc),
-        "PidMode": mode(config.host_pid),
-        "UTSMode": mode(config.host_uts),
+        "IpcMode": config.ipc,
+        "PidMode": config.pid,
+        "UTSMode": config.uts,
         "UsernsMode": if config.userns == Userns::KeepId { "keep-id" } else { "" },
         "CgroupMode": "private",
         "Privileged": config.privileged,
         "ReadonlyRootfs": config.read_only,
-        "SecurityOpt": [],
+        "SecurityOpt": config.rights.security.words,
+        "GroupAdd": config.rights.groups,
+        "Sysctls": config.rights.sysctls,
+        "Annotations": config.rights.annotations,
+        "Devices": config.rights.devices.iter().map(|device| json!({
+            "PathOnHost": device.host, "PathInContainer": device.container, "CgroupPermissions": device.access,
+        })).collect::<Vec<_>>(),
+        "DeviceCgroupRules": config.rights.device_rules,
         "ShmSize": 65_536_000,
         "Tmpfs": tmpfs,
     })

@@ -20,6 +20,7 @@ mod remove;
 mod rename;
 pub mod request;
 mod restart;
+pub mod rights;
 mod root;
 mod size;
 pub mod spec;

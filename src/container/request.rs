@@ -3,6 +3,8 @@
 //! Words stay as the user wrote them where their meaning depends on the image or the host (environment, user,
 //! command); what has a syntax of its own is parsed by whoever fills this in, with the parsers of the rooms below.
 
+use super::rights::Rights;
+use super::rights::namespaces::Namespace;
 use crate::network::{NetworkMode, PortMapping};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -58,12 +60,14 @@ pub struct Request {
     pub stop_timeout: Option<u64>,
     /// `--log-driver`.
     pub log_driver: LogDriver,
-    /// `--pid host`.
-    pub host_pid: bool,
-    /// `--ipc host`.
-    pub host_ipc: bool,
-    /// `--uts host`.
-    pub host_uts: bool,
+    /// `--pid`.
+    pub pid: Namespace,
+    /// `--ipc`.
+    pub ipc: Namespace,
+    /// `--uts`.
+    pub uts: Namespace,
+    /// The other options for security and namespaces.
+    pub rights: Rights,
     /// `--userns`.
     pub userns: Userns,
     /// `-t`.

@@ -4,6 +4,8 @@
 
 use super::config::Config;
 use super::request::{Mount as Wish, Userns};
+use super::rights;
+use super::rights::namespaces::Namespace;
 use crate::network::NetworkMode;
 use crate::runtime::{capabilities, defaults};
 use anyhow::Result;
@@ -34,6 +36,8 @@ pub struct Host {
     pub caller: (u32, u32),
     /// For real root: devices that a privileged container gets, `/dev/…`.
     pub devices: Vec<PathBuf>,
+    /// What the options for security and namespaces need.
+    pub rights: rights::Facts,
 }
 
 /// The specification of a container.
@@ -44,7 +48,7 @@ pub fn spec(config: &Config, host: &Host) -> Result<Spec> {
         linux = linux.masked_paths(host.masked.clone()).readonly_paths(defaults::readonly_paths());
     }
     // Only through a /proc of the container's own.
-    if config.network != NetworkMode::Host && !config.host_pid {
+    if config.network != NetworkMode::Host && config.pid.is_own() {
         // ping without NET_RAW: every group of the container may open ICMP sockets (icmp(7)).
         linux =
             linux.sysctl(std::collections::HashMap::from([("net.ipv4.ping_group_range".to_owned(), "0 0".to_owned())]));
@@ -54,14 +58,15 @@ pub fn spec(config: &Config, host: &Host) -> Result<Spec> {
         linux = linux.gid_mappings(keep_id(host.caller.1, host.subordinate)?);
     }
     let mut builder = SpecBuilder::default().version("1.3.0").root(root).process(process(config, host)?);
-    if !config.host_uts {
+    if config.uts.is_own() {
         builder = builder.hostname(config.hostname.clone());
     }
     let mut spec = builder.mounts(mounts(config, host)?).linux(linux.build()?).build()?;
-    if config.host_uts {
+    if !config.uts.is_own() {
         // The builder's default is a name of its own.
         spec.set_hostname(None);
     }
+    rights::apply(config, &host.rights, &mut spec)?;
     Ok(spec)
 }
 
@@ -103,13 +108,13 @@ fn namespaces(config: &Config) -> Result<Vec<LinuxNamespace>> {
     if config.userns == Userns::KeepId {
         types.push(LinuxNamespaceType::User);
     }
-    if !config.host_pid {
+    if config.pid.is_own() {
         types.push(LinuxNamespaceType::Pid);
     }
-    if !config.host_ipc {
+    if config.ipc.is_own() {
         types.push(LinuxNamespaceType::Ipc);
     }
-    if !config.host_uts {
+    if config.uts.is_own() {
         types.push(LinuxNamespaceType::Uts);
     }
     if config.network != NetworkMode::Host {
@@ -192,7 +197,7 @@ fn is_target(config: &Config, path: &Path) -> bool {
 fn system_mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
     let secure = ["nosuid", "noexec", "nodev"];
     let mut list = Vec::with_capacity(16);
-    list.push(match config.host_pid {
+    list.push(match config.pid.is_host() {
         // A new procfs needs a pid namespace of our own.
         true => mount("/proc", "bind", "/proc", &["rbind", "nosuid", "noexec", "nodev"])?,
         false => mount("/proc", "proc", "proc", &secure)?,
@@ -203,14 +208,17 @@ fn system_mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
         pts.push("gid=5");
     }
     list.push(mount("/dev/pts", "devpts", "devpts", &pts)?);
-    if config.host_ipc {
+    if config.ipc.is_host() {
         if host.mqueue {
             list.push(mount("/dev/mqueue", "bind", "/dev/mqueue", &["rbind", "nosuid", "noexec", "nodev"])?);
         }
         list.push(mount("/dev/shm", "bind", "/dev/shm", &["rbind", "nosuid", "noexec", "nodev"])?);
     } else {
         list.push(mount("/dev/mqueue", "mqueue", "mqueue", &secure)?);
-        list.push(mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"])?);
+        // Another container's comes from there.
+        if !matches!(config.ipc, Namespace::Container(_) | Namespace::Closed) {
+            list.push(mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"])?);
+        }
     }
     let access = if config.privileged { "rw" } else { "ro" };
     list.push(match config.network {

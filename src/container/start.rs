@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::record::{Container, Exit, Run, Status};
 use super::root::{self, Fuse, Prepared};
-use super::{host, spec};
+use super::{host, rights, spec};
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
@@ -11,7 +11,7 @@ use crate::base::timing;
 use crate::engine::Engine;
 use crate::monitor::{self, AttachOptions, Outcome, Streams};
 use crate::network::{self, Forwarder, Listener, NetworkMode, PortMapping, Slirp};
-use crate::runtime::{self, Bundle, Filter, Stdio};
+use crate::runtime::{self, Bundle, Stdio};
 use crate::sys::proc;
 use crate::sys::process::Ended;
 use anyhow::{Context, Result};
@@ -124,6 +124,7 @@ struct Plan {
     size: Option<(u16, u16)>,
     listeners: Vec<Listener>,
     ports: Vec<PortMapping>,
+    trees: Vec<runtime::Tree>,
 }
 
 /// Everything on disk that a run needs, made before the fork.
@@ -152,13 +153,14 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     host::write_files(&container.dir, config)?;
     let facts = host::facts(engine, &container.dir, config)?;
     let spec = spec::spec(config, &facts)?;
+    let trees = rights::trees(engine, config)?;
     let attached = matches!(mode, Mode::Attached(_));
     let size = if config.tty && attached {
         crate::sys::tty::size(terminal.stdout).map(|size| (size.rows, size.cols))
     } else {
         None
     };
-    Ok(Plan { spec, root, size, listeners, ports })
+    Ok(Plan { spec, root, size, listeners, ports, trees })
 }
 
 /// The container whose monitor this is.
@@ -257,8 +259,9 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
         root: plan.root.rootfs(),
         mount_point: &mount_point,
         init: config.init,
-        filter: if config.privileged { Filter::Spec } else { Filter::Default },
+        filter: rights::filter(config),
         cgroup: None,
+        trees: &plan.trees,
     };
     let mut starting = runtime::create(&bundle, stdio)?;
     timing::phase("clone init");

@@ -79,9 +79,9 @@ pub fn processes(engine: &Engine, container: &Container) -> Result<Vec<i32>> {
     let namespace = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     let own = namespace(run.pid).ok_or_else(|| fault(Kind::WrongState, "its process has ended").context(deed()))?;
     let all = all();
-    let mut found: Vec<i32> = match container.config.host_pid {
-        false => all.into_iter().filter(|pid| namespace(*pid).as_ref() == Some(&own)).collect(),
-        true => descendants(run.pid, &all),
+    let mut found: Vec<i32> = match container.config.pid.is_own() {
+        true => all.into_iter().filter(|pid| namespace(*pid).as_ref() == Some(&own)).collect(),
+        false => descendants(run.pid, &all),
     };
     found.sort_by_key(|pid| (crate::sys::proc::start_time(*pid), *pid));
     Ok(found)

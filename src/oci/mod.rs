@@ -5,3 +5,4 @@ mod json;
 pub mod manifest;
 pub mod platform;
 pub mod reference;
+pub mod seccomp;

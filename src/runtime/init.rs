@@ -55,6 +55,7 @@ fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
     timing::phase("init: root mounted");
     let mounted = mounts::mount_all(spec, &root, &namespaces)?;
     timing::phase("init: file systems mounted");
+    super::tree::attach_all(bundle.trees, &root)?;
     let dev = devices::populate(spec, &root)?;
     // Needs the container's devpts, and its /dev for the console.
     let terminal = match &stdio {

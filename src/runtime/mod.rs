@@ -31,11 +31,13 @@ pub mod seccomp;
 mod settings;
 mod supported;
 mod terminal;
+mod tree;
 pub mod user;
 
 pub use create::{Running, Starting, create};
 pub use exec::{ExecChild, ExecTarget, exec};
 pub use seccomp::default_profile as default_seccomp;
+pub use tree::tree_of;
 
 use oci_spec::runtime::Spec;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -83,6 +85,17 @@ pub struct Bundle<'a> {
     pub filter: Filter,
     /// The cgroup that the container is cloned into (`CLONE_INTO_CGROUP`, cgroup v2).
     pub cgroup: Option<BorrowedFd<'a>>,
+    /// Mounts that no path leads to, attached after those of the specification.
+    pub trees: &'a [Tree],
+}
+
+/// A mount that is attached nowhere yet, and where it belongs in the container.
+#[derive(Debug)]
+pub struct Tree {
+    /// A folder, made if missing.
+    pub destination: PathBuf,
+    /// What open_tree(2) gave.
+    pub mount: OwnedFd,
 }
 
 /// What the process's descriptors 0, 1 and 2 are.

@@ -108,6 +108,10 @@ fn mount_one(mount: &Mount, kind: &str, root: &Root, namespaces: &Namespaces, mo
     }
     attach(tree.as_fd(), target.as_fd())?;
     match kind {
+        // `subset=pid` hides what sysctls are, and `ro` keeps them from being set: another instance shows all.
+        "proc" if options.set & 1 != 0 || options.data.iter().any(|(key, _)| key == "subset") => {
+            mounted.proc = Some(new_filesystem("proc", &Options::default())?);
+        }
         "proc" => mounted.proc = Some(tree),
         "devpts" => mounted.devpts = Some(tree),
         _ => {}

@@ -122,11 +122,18 @@ fn user_of(root: &Root, process: &Process) -> Result<User> {
         Some(name) => user::resolve(root, name)?,
         None => {
             let home = user::home_of(root, given.uid())?;
-            User { uid: given.uid(), gid: given.gid(), groups: Vec::new(), required: Vec::new(), home }
+            User {
+                uid: given.uid(),
+                gid: given.gid(),
+                groups: Vec::new(),
+                required: Vec::new(),
+                keep_groups: false,
+                home,
+            }
         }
     };
-    // Asked for by number, so not to be dropped in silence.
-    user.required = given.additional_gids().clone().unwrap_or_default();
+    // Asked for, so not to be dropped in silence.
+    user.required.extend(given.additional_gids().iter().flatten());
     Ok(user)
 }
 
@@ -159,7 +166,7 @@ fn become_user(user: &User) -> Result<()> {
             groups.push(gid);
         }
     }
-    match rustix::thread::set_thread_groups(&groups) {
+    match if user.keep_groups { Ok(()) } else { rustix::thread::set_thread_groups(&groups) } {
         // In single-id mode setgroups is denied (CVE-2014-8989) and no other group is mapped: we keep those we have.
         Err(Errno::PERM | Errno::INVAL) if user.required.is_empty() => {}
         result => result.map_err(|error| unmapped("group", user.gid, error))?,

@@ -171,6 +171,7 @@ fn bundle<'a>(rootfs: &'a Rootfs, paths: &'a [PathBuf; 4], spec: &'a Spec) -> Bu
         init: false,
         filter: Filter::Default,
         cgroup: None,
+        trees: &[],
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who the command runs as: `user[:group]`, looked up in the container's own passwd and group files.
 //!
 //! As docker does it: digits are always a number, never a name (CVE-2016-3697), and a number that does not fit is an
-//! error, never 0 (CVE-2024-40635). The files are read through the confined resolver, regular files only and at most
+//! error, never 0 (CVE-2024-40635). Further groups stand in lines of their own below it: [`with_groups`]. The files are read through the confined resolver, regular files only and at most
 //! a mebibyte of them (CVE-2024-9676).
 
 use crate::base::error::{Fault, Kind, fault};
@@ -24,8 +24,10 @@ pub struct User {
     pub gid: u32,
     /// The groups that the group file adds.
     pub groups: Vec<u32>,
-    /// Groups that were asked for by number.
+    /// Groups that were asked for.
     pub required: Vec<u32>,
+    /// The caller's groups stay, none is set.
+    pub keep_groups: bool,
     /// The home folder; `/` if not known.
     pub home: String,
 }
@@ -38,8 +40,43 @@ struct Account<'a> {
     home: &'a str,
 }
 
-/// Find `user[:group]`; empty means root.
+/// What keeps the groups that the caller of box has, instead of setting any.
+const KEEP_GROUPS: &str = "keep-groups";
+
+/// A user with further groups, as [`resolve`] takes it: names of the container's own, numbers, or `keep-groups`.
+pub fn with_groups(user: &str, groups: &[String]) -> String {
+    [user].into_iter().chain(groups.iter().map(String::as_str)).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether this can be a group: a name, or a number that is an id.
+pub fn is_group(text: &str) -> bool {
+    let name = |c: char| !c.is_control() && !c.is_whitespace() && c != ':';
+    !text.is_empty() && text.chars().all(name) && parse_id(text).is_ok()
+}
+
+/// Find `user[:group]`, empty for root, with the groups of the lines below it.
 pub fn resolve(root: &Root, text: &str) -> Result<User> {
+    let mut lines = text.split('\n');
+    let mut user = resolve_user(root, lines.next().unwrap_or_default())?;
+    for group in lines {
+        match group == KEEP_GROUPS {
+            true => user.keep_groups = true,
+            false => user.required.push(resolve_group(root, group)?),
+        }
+    }
+    Ok(user)
+}
+
+fn resolve_group(root: &Root, text: &str) -> Result<u32> {
+    if let Some(gid) = parse_id(text)? {
+        return Ok(gid);
+    }
+    let groups = read(root, "/etc/group")?;
+    let found = group_lines(&groups).find(|(name, _, _)| *name == text).map(|(_, gid, _)| gid);
+    found.ok_or_else(|| unknown("group", text, "/etc/group"))
+}
+
+fn resolve_user(root: &Root, text: &str) -> Result<User> {
     let (name, group) = match text.split_once(':') {
         Some((name, group)) => (name, Some(group).filter(|group| !group.is_empty())),
         None => (text, None),
@@ -64,20 +101,12 @@ pub fn resolve(root: &Root, text: &str) -> Result<User> {
         gid: account.as_ref().map_or(0, |account| account.gid),
         groups: Vec::new(),
         required: Vec::new(),
+        keep_groups: false,
         home: home(account.as_ref()),
     };
     // A group that is given replaces all that the user has (docker, podman).
     if let Some(group) = group {
-        user.gid = match parse_id(group)? {
-            Some(gid) => gid,
-            None => {
-                let groups = read(root, "/etc/group")?;
-                group_lines(&groups)
-                    .find(|(name, _, _)| *name == group)
-                    .map(|(_, gid, _)| gid)
-                    .ok_or_else(|| unknown("group", group, "/etc/group"))?
-            }
-        };
+        user.gid = resolve_group(root, group)?;
     } else if let Some(account) = account {
         let groups = read(root, "/etc/group")?;
         user.groups = group_lines(&groups)
@@ -191,6 +220,23 @@ mod tests {
                 assert_eq!((user.uid, user.gid, user.groups, user.home.as_str()), (uid, gid, groups, home), "{text:?}");
             }
         });
+    }
+
+    #[test]
+    fn further_groups() {
+        with_root(|root| {
+            let found = |groups: &[&str]| {
+                let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+                resolve(root, &with_groups("u:50", &groups)).map(|user| (user.required, user.keep_groups))
+            };
+            assert_eq!(found(&[]).unwrap(), (vec![], false));
+            assert_eq!(found(&["sixty", "7"]).unwrap(), (vec![60, 7], false));
+            assert_eq!(found(&["keep-groups"]).unwrap(), (vec![], true));
+            assert!(found(&["nogroup"]).is_err() && found(&["4294967296"]).is_err());
+        });
+        for (text, expected) in [("wheel", true), ("7", true), ("4294967296", false), ("", false), ("a\nb", false)] {
+            assert_eq!(is_group(text), expected, "{text:?}");
+        }
     }
 
     #[test]

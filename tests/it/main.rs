@@ -47,6 +47,7 @@ mod ps;
 mod pull;
 mod rename;
 mod restart;
+mod rights;
 mod run;
 mod sandbox;
 mod top;

@@ -7,6 +7,7 @@ pub mod containers;
 pub mod host;
 pub mod images;
 pub mod life;
+pub mod rights;
 pub mod run;
 
 use clap::builder::{PossibleValue, TypedValueParser};

@@ -1,5 +1,6 @@
 //! `run` and `create`.
 
+use super::rights::RightsOptions;
 use super::{GoBool, switches};
 use crate::cli::complete;
 use clap::{Args, ValueHint};
@@ -123,27 +124,9 @@ pub struct ContainerOptions {
     #[arg(short = 'h', long, value_name = "NAME", help_heading = "Network")]
     pub hostname: Option<String>,
 
-    /// Give all capabilities and devices that the user has; no seccomp filter, no masked files
-    #[arg(long, help_heading = "Rights and namespaces")]
-    pub privileged: bool,
-    /// Give a capability, such as NET_RAW; ALL for all
-    #[arg(long, value_name = "CAP", value_delimiter = ',', help_heading = "Rights and namespaces")]
-    pub cap_add: Vec<String>,
-    /// Take a capability away; ALL for all
-    #[arg(long, value_name = "CAP", value_delimiter = ',', help_heading = "Rights and namespaces")]
-    pub cap_drop: Vec<String>,
-    /// Whose ids it has: host (root inside is you) or keep-id (you are you inside) [default: host]
-    #[arg(long, value_name = "MODE", help_heading = "Rights and namespaces")]
-    pub userns: Option<String>,
-    /// host: see the host's processes
-    #[arg(long, value_name = "MODE", help_heading = "Rights and namespaces")]
-    pub pid: Option<String>,
-    /// host: share the host's shared memory and queues
-    #[arg(long, value_name = "MODE", help_heading = "Rights and namespaces")]
-    pub ipc: Option<String>,
-    /// host: share the host's name
-    #[arg(long, value_name = "MODE", help_heading = "Rights and namespaces")]
-    pub uts: Option<String>,
+    /// Rights and namespaces.
+    #[command(flatten)]
+    pub rights: RightsOptions,
 }
 
 /// Make a container from an image and run a command in it

@@ -69,7 +69,19 @@ pub fn compile_default(bounding: u64) -> Result<Loadable> {
 
 /// The default profile as a specification has it, for a process with these capabilities.
 pub fn default_profile(caps: &[Capability]) -> Result<LinuxSeccomp> {
-    let rules = profile::rules(bits(caps))
+    specify(profile::rules(bits(caps)))
+}
+
+/// As [`default_profile`], with what a container engine within the container calls.
+pub fn nested_profile(caps: &[Capability]) -> Result<LinuxSeccomp> {
+    let mut rules = vec![(profile::NESTED, &[][..], ALLOW)];
+    // Of several rules for a call the first without a condition counts: these.
+    rules.extend(profile::rules(bits(caps)));
+    specify(rules)
+}
+
+fn specify(groups: Vec<profile::Group>) -> Result<LinuxSeccomp> {
+    let rules = groups
         .into_iter()
         .map(|(names, conditions, action)| {
             let args: Vec<LinuxSeccompArg> = conditions.iter().map(profile_arg).collect::<Result<_>>()?;

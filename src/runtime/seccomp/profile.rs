@@ -63,6 +63,11 @@ add_key bdflush kexec_file_load kexec_load keyctl migrate_pages move_pages nfsse
 oldstat olduname open_tree_attr request_key sgetmask ssetmask swapoff swapon sysfs uselib userfaultfd ustat vm86
 vm86old";
 
+/// What a container engine needs to make namespaces, mounts and key rings of its own.
+pub const NESTED: &str = "
+add_key chroot clone clone3 fsconfig fsmount fsopen fspick keyctl mount mount_setattr move_mount open_tree
+open_tree_attr pidfd_getfd pivot_root request_key setdomainname sethostname setns umount umount2 unshare";
+
 /// Allowed with a capability, EPERM without.
 const BOUND: [(Capability, &str); 14] = [
     (Bpf, "bpf"),

@@ -1,0 +1,212 @@
+//! `box run`: the options for security and namespaces.
+
+use crate::env::TestEnv;
+use crate::options::info;
+use serde_json::{Value, json};
+use std::fs;
+
+#[test]
+fn seccomp_profiles() {
+    let env = TestEnv::with_image();
+    let tried = |env: &TestEnv, options: &[&str]| env.inside(options, &["try", "userns", "ping", "socket=40"]).ok();
+    // Docker's form: names, an errno by name, conditions, what holds with which capability.
+    let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW", "archMap": [{"architecture": "SCMP_ARCH_X86_64",
+        "subArchitectures": ["SCMP_ARCH_X86"]}, {"architecture": "SCMP_ARCH_AARCH64"}], "syscalls": [
+        {"names": ["unshare"], "action": "SCMP_ACT_ERRNO", "errno": "ENOTTY", "errnoRet": 25},
+        {"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5, "excludes": {"caps": ["CAP_NET_RAW"]},
+         "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_EQ"}]}]}"#;
+    env.file("profile.json", profile);
+    assert_eq!(tried(&env, &["--security-opt", "seccomp=profile.json"]), "userns: ENOTTY\nping: ok\nsocket=40: EIO");
+    let raw = tried(&env, &["--security-opt", "seccomp:profile.json", "--cap-add", "NET_RAW"]);
+    assert!(!raw.contains("EIO"), "{raw}");
+    // A process that comes later has the same.
+    env.background("c", &["--security-opt", "seccomp=profile.json"], &["pause"]);
+    assert_eq!(env.box_(&["exec", "c", "try", "userns"]).ok(), "userns: ENOTTY");
+    assert_eq!(tried(&env, &["--security-opt", "seccomp=nested"]), "userns: ok\nping: ok\nsocket=40: EPERM");
+    let unconfined = info(&env, &["--security-opt", "seccomp=unconfined"]);
+    assert_eq!(unconfined["seccomp"], "0");
+
+    env.file("bad.json", r#"{"defaultAction": "SCMP_ACT_PERHAPS"}"#);
+    env.inside(&["--security-opt", "seccomp=bad.json"], &["true"]).fails(125).says("bad.json");
+    env.inside(&["--security-opt", "seccomp=/nonesuch"], &["true"]).fails(125).says("/nonesuch");
+    env.inside(&["--privileged", "--security-opt", "seccomp=profile.json"], &["true"]).fails(125).says("--privileged");
+}
+
+#[test]
+fn the_profile_of_podman_works() {
+    let path = "/usr/share/containers/seccomp.json";
+    if !std::path::Path::new(path).exists() {
+        skip!("podman's profile is not on this machine (package golang-github-containers-common)");
+    }
+    let env = TestEnv::with_image();
+    let option = format!("seccomp={path}");
+    let seen = info(&env, &["--security-opt", &option]);
+    assert_eq!(seen["seccomp"], "2");
+    // It allows mounts; what it does not know is ENOSYS.
+    assert_eq!(env.inside(&["--security-opt", &option], &["try", "userns", "ping"]).ok(), "userns: ok\nping: ok");
+}
+
+#[test]
+fn no_new_privileges() {
+    let env = TestEnv::with_image();
+    for (option, expected) in
+        [("no-new-privileges", "1"), ("no-new-privileges:true", "1"), ("no-new-privileges=false", "0")]
+    {
+        assert_eq!(info(&env, &["--security-opt", option])["no_new_privs"], expected, "{option}");
+    }
+    env.background("c", &["--security-opt", "no-new-privileges"], &["pause"]);
+    assert_eq!(env.box_(&["exec", "c", "field", "no_new_privs"]).ok(), "1");
+    assert_eq!(env.inspect("c", "{{json .HostConfig.SecurityOpt}}"), r#"["no-new-privileges"]"#);
+}
+
+#[test]
+fn masks_are_added_and_taken_away() {
+    let env = TestEnv::with_image();
+    let at = |seen: &Value, path: &str| seen["mounts"].as_array().unwrap().iter().any(|mount| mount["at"] == path);
+    let seen = info(&env, &[]);
+    assert!(at(&seen, "/proc/interrupts") && at(&seen, "/proc/sys") && !at(&seen, "/home/ann"), "{seen}");
+    let seen = info(&env, &["--security-opt", "unmask=/proc/inter*", "--security-opt", "mask=/home/ann:/nonesuch"]);
+    assert!(!at(&seen, "/proc/interrupts") && at(&seen, "/proc/sys") && at(&seen, "/home/ann"), "{seen}");
+    for option in ["unmask=ALL", "systempaths=unconfined"] {
+        let seen = info(&env, &["--security-opt", option]);
+        assert!(!at(&seen, "/proc/interrupts") && !at(&seen, "/proc/sys") && !at(&seen, "/sys/firmware"), "{seen}");
+    }
+    let seen = info(&env, &["--security-opt", "proc-opts=hidepid=2,subset=pid"]);
+    let proc = seen["mounts"].as_array().unwrap().iter().find(|mount| mount["at"] == "/proc").unwrap().clone();
+    let options = proc["super"].as_str().unwrap();
+    assert!(options.contains("subset=pid") && options.contains("hidepid="), "{proc}");
+    env.inside(&["--pid", "host", "--security-opt", "proc-opts=hidepid=2"], &["true"]).fails(125).says("--pid");
+}
+
+#[test]
+fn security_modules_that_are_not_there_are_told() {
+    let env = TestEnv::with_image();
+    if !std::path::Path::new("/sys/module/apparmor").exists() {
+        env.inside(&["--security-opt", "apparmor=mine"], &["true"]).fails(125).says("AppArmor");
+    }
+    if !std::path::Path::new("/sys/fs/selinux/enforce").exists() {
+        env.inside(&["--security-opt", "label=type:mine_t"], &["true"]).fails(125).says("SELinux");
+    }
+    env.inside(&["--security-opt", "label=disable", "--security-opt", "apparmor=unconfined"], &["true"]).ok();
+    env.inside(&["--security-opt", "nonsense"], &["true"]).fails(125).says("nonsense");
+}
+
+#[test]
+fn sysctls() {
+    let env = TestEnv::with_image();
+    let files = ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/kernel/shmmax", "/proc/sys/net/ipv4/ping_group_range"];
+    let options = ["--sysctl", "net.ipv4.ip_forward=1", "--sysctl", "kernel.shmmax=4711"];
+    assert_eq!(env.inside(&options, &[&["cat"], &files[..2]].concat()).ok(), "1\n4711");
+    let ping = env.inside(&["--sysctl", "net.ipv4.ping_group_range=0 5"], &["cat", files[2]]).ok();
+    assert_eq!(ping.split_ascii_whitespace().collect::<Vec<_>>(), ["0", "5"]);
+    for word in ["kernel.core_pattern=x", "vm.swappiness=1", "kernel.shmmax=1+kernel.core_pattern=|/x", "net.x"] {
+        env.inside(&["--sysctl", word], &["true"]).fails(125).says("--sysctl");
+    }
+    env.inside(&["--sysctl", "net.nonesuch=1"], &["true"]).fails(125).says("net.nonesuch");
+    env.inside(&["--ipc", "host", "--sysctl", "kernel.sem=1"], &["true"]).fails(125).says("--ipc");
+    let words = ["run", "--rm", "--network", "host", "--sysctl", "net.ipv4.ip_forward=1", "t", "true"];
+    env.box_(&words).fails(125).says("--network");
+}
+
+#[test]
+fn further_groups() {
+    let env = TestEnv::with_image();
+    let groups = |options: &[&str]| {
+        let seen = info(&env, options)["groups"].clone();
+        let mut groups: Vec<u64> = seen.as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+        groups.retain(|group| *group != 50);
+        groups
+    };
+    assert_eq!(groups(&["-u", "ann", "--group-add", "99"]), [60, 70, 99]);
+    assert_eq!(groups(&["-u", "ann:50", "--group-add", "staff", "--group-add", "77"]), [77]);
+    env.inside(&["--group-add", "nogroup"], &["true"]).fails(125).says("nogroup");
+    env.inside(&["--group-add", "4294967296"], &["true"]).fails(125).says("4294967296");
+    env.inside(&["--group-add", "keep-groups", "--group-add", "5"], &["true"]).fails(125).says("keep-groups");
+    // The caller's groups are no ids of the container: they show as nobody's, but count.
+    let own = rustix::process::getgroups().unwrap().len();
+    assert_eq!(info(&env, &["--group-add", "keep-groups"])["groups"].as_array().unwrap().len(), own);
+    env.background("c", &["--group-add", "77"], &["pause"]);
+    assert!(env.box_(&["exec", "c", "field", "groups"]).ok().contains("77"));
+}
+
+#[test]
+fn devices_of_the_host() {
+    let env = TestEnv::with_image();
+    let options = ["--device", "/dev/zero:/dev/my/zero:rw", "--device", "/dev/random:/srv/random"];
+    let stat = env.inside(&options, &["stat", "/dev/my/zero", "/srv/random"]).ok();
+    for (line, device) in stat.lines().zip([" 1:5 ", " 1:8 "]) {
+        assert!(line.starts_with("char ") && line.contains(device), "{stat}");
+    }
+    env.inside(&options, &["try", "open=/dev/my/zero", "write=/dev/my/zero"]).ok();
+    for (option, word) in [
+        ("/dev/nonesuch", "/dev/nonesuch"),
+        ("/etc/passwd", "there is no device"),
+        ("/dev/null:r", "read-only"),
+        ("null", "absolute"),
+        ("/dev/null:/dev/x:q", "letters"),
+    ] {
+        env.inside(&["--device", option], &["true"]).fails(125).says(word);
+    }
+    env.inside(&["--device-cgroup-rule", "c 189:* rwm"], &["true"]).ok();
+    env.inside(&["--device-cgroup-rule", "c 189"], &["true"]).fails(125).says("--device-cgroup-rule");
+}
+
+#[test]
+fn masks_of_new_files_and_annotations() {
+    let env = TestEnv::with_image();
+    assert_eq!(info(&env, &["--umask", "077"])["umask"], "0077");
+    env.inside(&["--umask", "999"], &["true"]).fails(125).says("--umask");
+    env.background("c", &["--umask", "0007", "--annotation", "a.b/c=d=e"], &["pause"]);
+    assert_eq!(env.box_(&["exec", "c", "field", "umask"]).ok(), "0007");
+    assert_eq!(env.inspect("c", "{{json .HostConfig.Annotations}}"), r#"{"a.b/c":"d=e"}"#);
+    env.inside(&["--annotation", "=x"], &["true"]).fails(125).says("--annotation");
+}
+
+#[test]
+fn namespaces_of_another_container() {
+    let env = TestEnv::with_image();
+    env.background("one", &["-h", "first"], &["do", "write", "/dev/shm/note", "shared", ";", "pause"]);
+    env.await_log("one", "ready");
+    let one = env.box_(&["exec", "one", "info"]).json();
+    let options = ["--pid", "container:one", "--ipc", "container:one", "--uts", "container:one"];
+    let two = info(&env, &options);
+    for name in ["pid", "ipc", "uts"] {
+        assert_eq!(two["ns"][name], one["ns"][name], "{name}");
+    }
+    assert_ne!(two["ns"]["mnt"], one["ns"]["mnt"]);
+    assert_eq!((&two["hostname"], &two["env"]["HOSTNAME"]), (&json!("first"), &json!("first")));
+    assert_eq!(env.inside(&options, &["cat", "/dev/shm/note", "/proc/1/comm"]).ok(), "shareddo");
+    // By the file of the namespace.
+    let pid = env.inspect("one", "{{.State.Pid}}");
+    let by_file = format!("ns:/proc/{pid}/ns/uts");
+    assert_eq!(info(&env, &["--uts", &by_file])["ns"]["uts"], one["ns"]["uts"]);
+    // It is known by its id: another one of that name is another one.
+    env.box_(&["create", "--name", "late", "--pid", "container:one", "--network", "none", "t", "true"]).ok();
+    env.box_(&["rm", "-f", "-t", "0", "one"]).ok();
+    env.box_(&["start", "-a", "late"]).fails(125).says("pid");
+
+    env.inside(&["--uts", "container:nonesuch"], &["true"]).fails(125).says("nonesuch");
+    env.inside(&["--uts", "ns:/nonesuch"], &["true"]).fails(125).says("/nonesuch");
+    env.inside(&["--uts", "ns:/proc/self/ns/uts", "-h", "x"], &["true"]).fails(125).says("--hostname");
+    assert_eq!(env.inside(&["--ipc", "none"], &["stat", "/dev/shm"]).code, 1);
+}
+
+#[test]
+fn what_was_kept_before_is_still_read() {
+    let env = TestEnv::with_image();
+    env.box_(&["create", "--name", "c", "--network", "none", "--uts", "host", "t", "field", "ns/uts"]).ok();
+    let id = env.inspect("c", "{{.Id}}");
+    let path = env.data().join("containers").join(id).join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let fields = config.as_object_mut().unwrap();
+    for name in ["pid", "ipc", "uts", "rights"] {
+        fields.remove(name);
+    }
+    for (name, shared) in [("host_pid", false), ("host_ipc", false), ("host_uts", true)] {
+        fields.insert(name.to_owned(), json!(shared));
+    }
+    // In place: the name is a link to this very file.
+    fs::write(&path, serde_json::to_vec(&config).unwrap()).unwrap();
+    let own = fs::read_link("/proc/self/ns/uts").unwrap().display().to_string();
+    assert_eq!(env.box_(&["start", "-a", "c"]).ok(), own);
+}
