@@ -204,8 +204,9 @@ mod tests {
         let pid = read_holder(&dirs).unwrap().0;
         let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
         assert!(maps.lines().count() < 8, "the holder is more than a few pages:\n{maps}");
-        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL)
-            .unwrap();
+        // Dead, and not only doomed: until then it can be joined.
+        let holder = crate::sys::proc::open(pid, crate::sys::proc::start_time(pid).unwrap()).unwrap();
+        assert!(crate::sys::proc::kill_and_wait(&holder, 10_000));
         in_child(|| {
             let membership = enter(&dirs, &Vec::new)?;
             anyhow::ensure!(membership.fresh, "a killed holder was believed");
