@@ -66,9 +66,7 @@ fn inspect_container(engine: &Engine, name: &str) -> Result<Value> {
 }
 
 fn inspect_image(engine: &Engine, name: &str) -> Result<Value> {
-    let missing = || Fault::new(Kind::NotFound, format!("no such image `{name}`")).hint("box images");
-    let image = image::find(&engine.store, name)?.ok_or_else(missing)?;
-    Ok(image::inspect(&engine.store, &image))
+    Ok(image::inspect(&engine.store, &session::image(engine, name)?))
 }
 
 fn missing(name: &str) -> anyhow::Error {

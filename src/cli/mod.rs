@@ -8,7 +8,10 @@ mod attach;
 mod complete;
 mod errors;
 mod exec;
+mod history;
+mod image;
 mod images;
+mod import;
 mod info;
 mod inspect;
 mod kill;
@@ -29,10 +32,12 @@ mod run;
 mod session;
 mod start;
 mod stop;
+mod system;
 mod tag;
 mod template;
 mod top;
 mod unshare;
+mod untag;
 mod version;
 mod wait;
 
@@ -101,6 +106,10 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Rmi(args) => rmi::rmi(&args, globals),
         Verb::Tag(args) => tag::tag(&args, globals),
         Verb::Load(args) => load::load(&args, globals),
+        Verb::Import(args) => import::import(&args, globals),
+        Verb::Untag(args) => untag::untag(&args, globals),
+        Verb::History(args) => history::history(&args, globals),
+        Verb::System(verb) => system::system(&verb, globals),
         Verb::Image(verb) => dispatch_image(verb, globals),
         Verb::Container(verb) => dispatch_container(verb, globals),
         Verb::Info(args) => info::info(&args, globals),
@@ -143,6 +152,11 @@ fn dispatch_image(verb: ImageVerb, globals: &Globals) -> Result<u8> {
         ImageVerb::Rm(args) => Verb::Rmi(args),
         ImageVerb::Tag(args) => Verb::Tag(args),
         ImageVerb::Load(args) => Verb::Load(args),
+        ImageVerb::Import(args) => Verb::Import(args),
+        ImageVerb::Untag(args) => Verb::Untag(args),
+        ImageVerb::History(args) => Verb::History(args),
+        ImageVerb::Prune(args) => return image::prune(&args, globals),
+        ImageVerb::Tree(args) => return image::tree(&args, globals),
         ImageVerb::Inspect(args) => return inspect::image(args, globals),
         ImageVerb::Exists(args) => return inspect::image_exists(&args, globals),
     };

@@ -146,7 +146,7 @@ fn command(words: &[String], full: bool) -> String {
 }
 
 /// `Up 2 minutes (healthy)`, `Exited (0) 3 seconds ago`, `Created`.
-fn status(row: &Summary, now: i64) -> String {
+pub fn status(row: &Summary, now: i64) -> String {
     match &row.status {
         Status::Created => "Created".to_owned(),
         Status::Starting => "Initialized".to_owned(),

@@ -35,6 +35,7 @@ pub fn rmi(args: &Rmi, globals: &Globals) -> Result<u8> {
             }
         }
     }
+    container::collect_behind(&engine);
     Ok(code(&failures))
 }
 

@@ -4,9 +4,11 @@ use super::args::Globals;
 use super::args::containers::Chosen;
 use super::errors;
 use crate::base::error::{Fault, Kind};
+use crate::base::time;
 use crate::container::filter::Filters;
 use crate::container::{self, Container, Status, Terminal};
 use crate::engine::Engine;
+use crate::image::{self, Image};
 use anyhow::Result;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -14,6 +16,18 @@ use std::path::Path;
 /// Open the engine and put right what killed processes have left.
 pub fn open(globals: &Globals) -> Result<Engine> {
     container::open(globals.root.clone(), globals.storage_driver.clone(), errors::warn)
+}
+
+/// The image of a name or id.
+pub fn image(engine: &Engine, name: &str) -> Result<Image> {
+    let shown = name.escape_debug();
+    let missing = || Fault::new(Kind::NotFound, format!("no such image `{shown}`")).hint("box images");
+    image::find(&engine.store, name)?.ok_or_else(|| missing().into())
+}
+
+/// When an image was made, in nanoseconds since 1970; 0 where it does not say.
+pub fn created(image: &Image) -> i64 {
+    image.config.created.as_deref().and_then(time::parse_rfc3339).unwrap_or(0)
 }
 
 /// The container made last.
@@ -105,13 +119,16 @@ pub fn ignore_missing(named: Vec<Named>) -> Vec<Named> {
     named.into_iter().filter(|(_, container)| !container.as_ref().is_err_and(missing)).collect()
 }
 
-/// Ask before something that cannot be undone; without a terminal or an answer that means no.
+/// Ask on stderr before something that cannot be undone. Errors: nobody answers.
 pub fn confirm(question: &str) -> Result<bool> {
     use std::io::{BufRead, Write};
     let mut out = std::io::stderr().lock();
     out.write_all(format!("{question} [y/N] ").as_bytes()).and_then(|()| out.flush())?;
     let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
+    if std::io::stdin().lock().read_line(&mut answer)? == 0 {
+        let _ = writeln!(out);
+        return Err(Fault::new(Kind::Usage, "nobody answers on stdin").hint("do not ask: add `-f`").into());
+    }
     Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
 }
 

@@ -4,9 +4,10 @@
 //! child process.
 
 use super::record::Status;
+use crate::base::digest::Digest;
 use crate::base::error::{self, Kind, fault};
 use crate::engine::Engine;
-use crate::image::{self, Image, Loaded, Progress, PullOptions, Removed};
+use crate::image::{self, Image, ImportOptions, Loaded, Progress, PullOptions, Removed};
 use crate::oci::reference::Reference;
 use crate::sys::process::{self, Ended, Fork};
 use anyhow::{Context, Result};
@@ -34,6 +35,12 @@ pub fn load(engine: &Engine, input: Option<&Path>, progress: &dyn Progress) -> R
     Ok(in_child(engine, work)?.lines().map(str::to_owned).collect())
 }
 
+/// Make an image of the archive of a root file system; returns its id.
+pub fn import(engine: &Engine, options: &ImportOptions<'_>, progress: &dyn Progress) -> Result<Digest> {
+    let id = in_child(engine, || Ok(image::import(&engine.store, options, progress)?.to_string()))?;
+    Digest::parse(&id).context("the import ended without an id")
+}
+
 /// The name of an image that `text` means; `None` if it means the id or a digest.
 pub(super) fn name_meant(image: &Image, text: &str) -> Option<String> {
     let asked =
@@ -41,7 +48,8 @@ pub(super) fn name_meant(image: &Image, text: &str) -> Option<String> {
     image.names.iter().find(|name| asked.iter().any(|asked| asked.as_ref().is_ok_and(|asked| asked == *name))).cloned()
 }
 
-/// Remove an image by name or id. With `force`, containers made from it are removed first.
+/// Remove an image by name or id. With `force`, containers made from it are removed first. The caller ends with
+/// [`super::collect_behind`], which frees the content.
 ///
 /// Errors: [`Kind::NotFound`], [`Kind::InUse`] with the containers' names.
 pub fn remove_image(engine: &Engine, text: &str, force: bool) -> Result<Vec<Removed>> {
@@ -54,16 +62,14 @@ pub fn remove_image(engine: &Engine, text: &str, force: bool) -> Result<Vec<Remo
             }
         }
     }
-    // Layers belong to subordinate ids.
-    engine.enter()?;
-    let names = |id: &crate::base::digest::Digest| -> Vec<String> {
+    let names = |id: &Digest| -> Vec<String> {
         let name = |container: super::Container| match container.status() {
             Status::Running(_) => format!("{} (running)", container.config.name),
             _ => container.config.name,
         };
         super::used_by(engine, id).into_iter().map(name).collect()
     };
-    image::remove(&engine.store, text, image::RemoveOptions { force }, &super::layers_in_use(engine), &names)
+    image::remove(&engine.store, text, image::RemoveOptions { force }, &names)
 }
 
 /// Do work that uses threads in a forked child, in U0; its text or its error comes back.

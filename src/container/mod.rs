@@ -1,5 +1,6 @@
 //! A container's life: request, config, spec, record, then one verb a file.
 
+mod collect;
 pub mod config;
 mod create;
 mod environment;
@@ -15,6 +16,7 @@ mod list;
 mod logs;
 pub mod mounts;
 mod names;
+mod prune;
 pub mod record;
 mod remove;
 mod rename;
@@ -27,15 +29,18 @@ pub mod spec;
 mod start;
 mod stop;
 pub mod top;
+mod usage;
 mod wait;
 
+pub use collect::collect_behind;
 pub use create::{create, default_userns, parse_userns};
 pub use exec::{ExecRequest, exec};
-pub use images::{load, pull, remove_image};
+pub use images::{import, load, pull, remove_image};
 pub use inspect::inspect;
 pub use list::{Summary, layers_in_use, list, used_by};
 pub use logs::logs;
 pub use names::check as check_name;
+pub use prune::{PruneOptions, Pruned, prune};
 pub use record::{Container, Status};
 pub use remove::{RemoveOptions, Removing, prepare_removal, remove};
 pub use rename::rename;
@@ -43,6 +48,7 @@ pub use restart::restart;
 pub use size::{Size, size};
 pub use start::{Mode, Started, Terminal, attach, start};
 pub use stop::{StopOptions, Stopping, ask, kill, stop, stopped};
+pub use usage::{ContainerUsage, ImageUsage, Usage, usage};
 pub use wait::{Condition, WaitOptions, wait, wait_any};
 
 use crate::base::error::Fault;

@@ -8,6 +8,7 @@
 
 use super::inflate::{Inflater, PIECE, Sink};
 use super::{ImageLayer, LayerState, Progress};
+use crate::base::digest::Digest;
 use crate::store::{BlobWriter, Store};
 use anyhow::{Context, Result, anyhow};
 use std::collections::HashSet;
@@ -98,55 +99,94 @@ fn one(store: &Store, layer: &ImageLayer, blobs: &dyn Blobs, progress: &dyn Prog
         blobs.open(layer)?
     };
     let writer = if have_blob { None } else { Some(store.blob_writer()?.with_algorithm(layer.digest.algorithm())) };
-    let reader = Reader { layer, pieces, writer, progress };
+    let took = |bytes: u64| progress.advance(&layer.digest, bytes);
+    let came = || progress.state(&layer.digest, LayerState::Unpacking);
+    let expect = Some((&layer.digest, layer.size));
+    let reader = Reader { name: layer.digest.as_str(), pieces, writer, expect, took: &took, came: &came };
     if have_layer {
         reader.run(None)?;
     } else {
-        unpack(store, layer, reader)?;
+        let (_, stats) = side_by_side(reader, |tar| store.unpack_layer(&layer.diff_id, tar))?;
+        store.note_layer_size(&layer.diff_id, stats.bytes);
     }
     progress.state(&layer.digest, LayerState::Done);
     Ok(())
 }
 
+/// A layer of which nothing was known before.
+#[derive(Debug)]
+pub struct NewLayer {
+    /// The digest of the tar archive.
+    pub diff_id: Digest,
+    /// The digest of the blob, as it came.
+    pub digest: Digest,
+    /// Its size.
+    pub size: u64,
+}
+
+/// Bring a layer into the store that is whatever comes: packed or not, it is kept as it is. The caller holds a lease
+/// and is in the user's namespace.
+pub fn new_layer(
+    store: &Store,
+    name: &str,
+    pieces: Box<dyn Pieces + Send>,
+    took: &(dyn Fn(u64) + Sync),
+) -> Result<NewLayer> {
+    let writer = Some(store.blob_writer()?);
+    let reader = Reader { name, pieces, writer, expect: None, took, came: &|| {} };
+    let (kept, diff_id) = side_by_side(reader, |tar| store.unpack_new_layer(tar))?;
+    let writer = kept.context("the layer was not kept")?;
+    let size = writer.size();
+    let digest = writer.finish_as_found()?;
+    Ok(NewLayer { diff_id, digest, size })
+}
+
 /// Read in a thread of its own, unpack in this one.
-fn unpack(store: &Store, layer: &ImageLayer, reader: Reader<'_>) -> Result<()> {
+fn side_by_side<T>(reader: Reader<'_>, unpack: impl FnOnce(&mut Tar) -> Result<T>) -> Result<(Option<BlobWriter>, T)> {
     let (to, from) = sync_channel(QUEUE);
     let (give_back, empty) = channel();
     let mut tar = Tar { from, give_back, current: Vec::new(), filled: 0, taken: 0 };
+    let name = reader.name;
     std::thread::scope(|scope| {
         let outlet = Outlet { to, empty };
         let thread = std::thread::Builder::new().spawn_scoped(scope, move || reader.run(Some(outlet)));
         let thread = thread.context("cannot start a thread")?;
-        let unpacked = store.unpack_layer(&layer.diff_id, &mut tar);
+        let unpacked = unpack(&mut tar);
         drop(tar);
         let read = thread.join().map_err(|_| anyhow!("the reader of a layer failed"))?;
         // What arrived decides first: damage found while unpacking may only follow from it.
-        read?;
-        let stats = unpacked.with_context(|| format!("cannot unpack layer {}", layer.digest))?;
-        store.note_layer_size(&layer.diff_id, stats.bytes);
-        Ok(())
+        let kept = read?;
+        Ok((kept, unpacked.with_context(|| format!("cannot unpack layer {name}"))?))
     })
 }
 
 /// The first half of a pipeline.
 struct Reader<'a> {
-    layer: &'a ImageLayer,
+    /// What the layer is called in errors.
+    name: &'a str,
     pieces: Box<dyn Pieces + Send>,
+    /// Where the blob is kept, if it is to be.
     writer: Option<BlobWriter>,
-    progress: &'a dyn Progress,
+    /// What it must be, if that is known.
+    expect: Option<(&'a Digest, u64)>,
+    /// Told of each piece.
+    took: &'a (dyn Fn(u64) + Sync),
+    /// Told when all of it is there.
+    came: &'a (dyn Fn() + Sync),
 }
 
 impl Reader<'_> {
-    /// Read to the end: keep, and inflate into the outlet if there is one.
+    /// Read to the end: keep, and inflate into the outlet if there is one. What is kept and was not known before comes
+    /// back, to be finished when it has proved to be a layer.
     ///
     /// When unpacking has failed, reading goes on: whether the blob is what its digest says is the better answer.
-    fn run(mut self, outlet: Option<Outlet>) -> Result<()> {
+    fn run(mut self, outlet: Option<Outlet>) -> Result<Option<BlobWriter>> {
         let mut outlet = outlet.map(|outlet| (Inflater::new(vec![0; PIECE]), outlet));
         let mut damage = None;
         while let Some(piece) = self.pieces.next()? {
-            self.progress.advance(&self.layer.digest, piece.len() as u64);
+            (self.took)(piece.len() as u64);
             if let Some(writer) = &mut self.writer {
-                writer.write_all(&piece).with_context(|| format!("cannot keep blob {}", self.layer.digest))?;
+                writer.write_all(&piece).with_context(|| format!("cannot keep blob {}", self.name))?;
             }
             if let Some((inflater, sink)) = &mut outlet
                 && let Err(error) = inflater.push(&piece, sink)
@@ -154,7 +194,7 @@ impl Reader<'_> {
                 sink.tell(&error);
                 damage = Some(error);
                 outlet = None;
-                if self.writer.is_none() {
+                if self.writer.is_none() || self.expect.is_none() {
                     break;
                 }
             }
@@ -165,15 +205,19 @@ impl Reader<'_> {
             sink.tell(&error);
             damage = Some(error);
         }
-        self.progress.state(&self.layer.digest, LayerState::Unpacking);
-        if let Some(writer) = self.writer {
-            writer.finish(&self.layer.digest, Some(self.layer.size))?;
-        }
+        (self.came)();
+        let kept = match (self.writer, self.expect) {
+            (Some(writer), Some((digest, size))) => {
+                writer.finish(digest, Some(size))?;
+                None
+            }
+            (writer, _) => writer,
+        };
         match damage {
             // The unpacking half has stopped and says why.
-            Some(error) if error.is::<Closed>() => Ok(()),
-            Some(error) => Err(error.context(format!("cannot unpack layer {}", self.layer.digest))),
-            None => Ok(()),
+            Some(error) if error.is::<Closed>() => Ok(kept),
+            Some(error) => Err(error.context(format!("cannot unpack layer {}", self.name))),
+            None => Ok(kept),
         }
     }
 }
@@ -241,7 +285,7 @@ impl Read for Tar {
 }
 
 /// Keep a document under the digest it was fetched by, whatever the algorithm.
-pub fn keep_document(store: &Store, bytes: &[u8], digest: &crate::base::digest::Digest) -> Result<()> {
+pub fn keep_document(store: &Store, bytes: &[u8], digest: &Digest) -> Result<()> {
     if store.has_blob(digest, Some(bytes.len() as u64)) && store.read_blob(digest, bytes.len() as u64).is_ok() {
         return Ok(());
     }

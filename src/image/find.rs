@@ -27,7 +27,10 @@ pub fn list(store: &Store) -> Result<Vec<Image>> {
     for entry in store.entries()? {
         let Ok(image) = open(store, &entry) else { continue };
         match images.iter_mut().find(|other| other.id == image.id) {
-            Some(other) => other.names.extend(image.names),
+            Some(other) => {
+                other.names.extend(image.names);
+                other.past_names.extend(image.past_names);
+            }
             None => images.push(image),
         }
     }
@@ -135,6 +138,7 @@ pub(super) fn open(store: &Store, entry: &Entry) -> Result<Image> {
         id: manifest.config.digest,
         manifest: entry.manifest.clone(),
         names: entry.names.clone(),
+        past_names: entry.past_names.clone(),
         list: entry.list.clone(),
         config,
         layers,

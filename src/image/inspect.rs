@@ -41,7 +41,7 @@ pub fn inspect(store: &Store, image: &Image) -> Value {
         "ManifestType": image.manifest.media_type,
         "User": config.user,
         "History": config.history.iter().map(step).collect::<Vec<_>>(),
-        "NamesHistory": image.names,
+        "NamesHistory": image.all_names(),
     })
 }
 

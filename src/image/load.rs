@@ -1,6 +1,7 @@
 //! `load`, and `pull` from files: OCI layouts, OCI archives and docker archives.
 
 use super::archive::Contents;
+use super::compose::sniff;
 use super::fetch::{Blobs, FilePieces, Pieces, keep_document, layers};
 use super::find::layers as match_layers;
 use super::pull::check_platform;
@@ -314,13 +315,7 @@ fn write_manifest(store: &Store, contents: &Contents, config: &[u8], paths: &[St
     let mut layers = Vec::new();
     for path in paths {
         let (digest, size) = contents.blob(path).ok_or_else(|| absent(path))?;
-        let mut magic = Vec::new();
-        store.open_blob(digest)?.take(4).read_to_end(&mut magic)?;
-        let media_type = match magic.as_slice() {
-            [0x1f, 0x8b, ..] => MediaType::ImageLayerGzip,
-            [0x28, 0xb5, 0x2f, 0xfd] => MediaType::ImageLayerZstd,
-            _ => MediaType::ImageLayer,
-        };
+        let media_type = sniff(store, digest)?;
         layers.push(json!({ "mediaType": media_type.as_ref(), "digest": digest.as_str(), "size": size }));
     }
     let manifest = json!({

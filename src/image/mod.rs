@@ -1,27 +1,35 @@
-//! Names for what is stored: pull, list, tag, load, remove, inspect.
+//! Names for what is stored: pull, list, tag, load, import, remove, inspect, history.
 //!
 //! An image is a manifest in the store's index with its config and unpacked layers. Content is published from the
 //! bottom up: blobs and layers, then a sync, then the name.
 
 mod archive;
+mod compose;
 mod fetch;
 mod find;
+mod history;
+mod import;
 mod inflate;
 mod inspect;
 mod load;
 mod name;
+mod prune;
 mod pull;
 mod remove;
 mod tag;
 #[cfg(test)]
 mod tests;
 
+pub use compose::ManifestFormat;
 pub use find::{find, list};
+pub use history::{Step, history};
+pub use import::{ImportOptions, import};
 pub use inspect::inspect;
 pub use load::{Loaded, load};
+pub use prune::manifests;
 pub use pull::{PullOptions, pull, remote_digest};
 pub use remove::{RemoveOptions, Removed, remove};
-pub use tag::tag;
+pub use tag::{tag, untag};
 
 use crate::base::digest::Digest;
 use crate::oci::image::ImageConfig;
@@ -36,6 +44,8 @@ pub struct Image {
     pub manifest: ManifestRef,
     /// Its names, fully qualified: `docker.io/library/alpine:latest`, or with a digest after `@`.
     pub names: Vec<String>,
+    /// Names that it had.
+    pub past_names: Vec<String>,
     /// The index (manifest list) it was chosen from.
     pub list: Option<Digest>,
     /// Its config.
@@ -63,6 +73,11 @@ impl Image {
     /// The names with a tag, `docker.io/library/alpine:latest`.
     pub fn repo_tags(&self) -> Vec<String> {
         self.names.iter().filter(|name| !name.contains('@')).cloned().collect()
+    }
+
+    /// The names that it has and had.
+    pub fn all_names(&self) -> Vec<String> {
+        self.names.iter().chain(&self.past_names).cloned().collect()
     }
 
     /// `docker.io/library/alpine@sha256:…`, for the manifest and for the index that it came from.

@@ -11,7 +11,7 @@ use crate::config::registries::Registries;
 use crate::oci::image::{Document, ImageConfig, Manifest, Platform};
 use crate::oci::manifest::check_document_size;
 use crate::oci::reference::Reference;
-use crate::registry::{Client, Fetched, Options};
+use crate::registry::{self, Client, Fetched, Options};
 use crate::store::{ManifestRef, Store};
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -201,6 +201,7 @@ fn download(
         id: manifest.config.digest,
         manifest: manifest_ref,
         names: vec![name],
+        past_names: Vec::new(),
         list,
         config: parsed,
         layers: wanted,
@@ -312,8 +313,22 @@ impl Blobs for Ordering {
     }
 }
 
+/// The file at a URL, fetched by a thread of its own, which ends with the pieces.
+pub(super) fn from_url(url: &str) -> Result<Incoming> {
+    let (to, from) = mpsc::channel(QUEUE);
+    let failure: Arc<Mutex<Option<anyhow::Error>>> = Arc::default();
+    let (url, told, runtime) = (url.to_owned(), Arc::clone(&failure), runtime()?);
+    let fetch = move || {
+        if let Err(error) = runtime.block_on(registry::download(&url, &to)) {
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+    };
+    std::thread::Builder::new().spawn(fetch).context("cannot start a thread")?;
+    Ok(Incoming { from, failure })
+}
+
 /// Pieces from the network.
-struct Incoming {
+pub(super) struct Incoming {
     from: mpsc::Receiver<Vec<u8>>,
     failure: Arc<Mutex<Option<anyhow::Error>>>,
 }

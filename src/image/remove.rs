@@ -1,11 +1,10 @@
-//! `rmi`: taking names away, and with the last one the content that nothing else uses.
+//! `rmi`: taking names away. The content that nothing else uses goes with the next collection.
 
 use super::find::{By, find_entry, manifest, missing};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind};
 use crate::store::{Entry, Store};
 use anyhow::Result;
-use std::collections::HashSet;
 
 /// How to remove.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,7 +30,6 @@ pub fn remove(
     store: &Store,
     text: &str,
     options: RemoveOptions,
-    layers_in_use: &HashSet<Digest>,
     used_by: &dyn Fn(&Digest) -> Vec<String>,
 ) -> Result<Vec<Removed>> {
     let entries = store.entries()?;
@@ -61,13 +59,9 @@ pub fn remove(
         let fault = Fault::new(Kind::InUse, format!("image `{text}` is used by container `{}`", users.join("`, `")));
         return Err(fault.hint(format!("remove the container first: box rm {first}")).into());
     }
-    for entry in same {
-        store.forget(&entry.manifest.digest)?;
-    }
-    // While somebody pulls, the content stays until the next removal.
-    if let Some(garbage) = store.garbage()? {
-        garbage.collect(layers_in_use)?;
-    }
+    let manifests = same.iter().map(|entry| entry.manifest.digest.clone()).collect();
+    store.note_garbage();
+    store.forget(&manifests)?;
     let mut removed: Vec<Removed> = names.into_iter().map(Removed::Untagged).collect();
     removed.push(Removed::Deleted(id));
     Ok(removed)

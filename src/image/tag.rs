@@ -1,7 +1,7 @@
-//! `tag`: another name for a stored image.
+//! `tag` and `untag`: other names for a stored image, and fewer.
 
-use super::find::{find_entry, missing};
-use crate::base::error::{Kind, fault};
+use super::find::{By, find_entry, missing};
+use crate::base::error::{Fault, Kind, fault};
 use crate::oci::reference::Reference;
 use crate::store::Store;
 use anyhow::Result;
@@ -20,4 +20,26 @@ pub fn tag(store: &Store, from: &str, to: &str) -> Result<String> {
     let name = reference.stored_name();
     store.tag(&name, &entry.manifest, entry.list.as_ref())?;
     Ok(name)
+}
+
+/// Take names away from the image that `image` means: those in `names`, or all. The image stays.
+///
+/// Errors: a name that is not one of its names ([`Kind::NotFound`]); nothing is taken away then.
+pub fn untag(store: &Store, image: &str, names: &[String]) -> Result<()> {
+    let entries = store.entries()?;
+    let (entry, _) = find_entry(store, &entries, image)?.ok_or_else(|| missing(image))?;
+    let mut going = if names.is_empty() { entry.names.clone() } else { Vec::new() };
+    for name in names {
+        match find_entry(store, &entries, name)? {
+            Some((other, By::Name(full))) if other.manifest == entry.manifest => going.push(full),
+            _ => {
+                let text = format!("`{}` is not a name of image `{}`", name.escape_debug(), image.escape_debug());
+                return Err(Fault::new(Kind::NotFound, text).hint("box images").into());
+            }
+        }
+    }
+    for name in &going {
+        store.untag(name)?;
+    }
+    Ok(())
 }

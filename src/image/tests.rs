@@ -195,17 +195,17 @@ fn names_come_and_go() {
     assert_eq!(find(store, prefix).unwrap().unwrap().names.len(), 2);
     let digest = format!("one@{}", find(store, "one:1").unwrap().unwrap().manifest.digest);
     assert!(find(store, &digest).unwrap().is_some() && find(store, "one").unwrap().is_none());
-    let none = HashSet::new();
     let used = |_: &Digest| vec!["web".to_owned()];
-    let go = |text: &str, force, used: &dyn Fn(&Digest) -> Vec<String>| {
-        remove(store, text, RemoveOptions { force }, &none, used)
-    };
+    let go =
+        |text: &str, force, used: &dyn Fn(&Digest) -> Vec<String>| remove(store, text, RemoveOptions { force }, used);
     assert_eq!(kind(&go(prefix, false, &|_| vec![]).unwrap_err()), Kind::InUse);
     assert_eq!(go("two", false, &used).unwrap(), [Removed::Untagged("localhost/two:latest".into())]);
     let error = go("one:1", false, &used).unwrap_err();
     assert_eq!((kind(&error), error.to_string()), (Kind::InUse, "image `one:1` is used by container `web`".into()));
     assert_eq!(go("one:1", false, &|_| vec![]).unwrap().last(), Some(&Removed::Deleted(id)));
-    assert!(!store.has_layer(&Digest::of(&layer)) && list(store).unwrap().is_empty());
+    assert!(list(store).unwrap().is_empty() && store.has_garbage());
+    store.collect_garbage(&HashSet::new()).unwrap();
+    assert!(!store.has_layer(&Digest::of(&layer)));
     assert_eq!(kind(&go("one:1", false, &used).unwrap_err()), Kind::NotFound);
 }
 

@@ -51,6 +51,29 @@ impl Platform {
         Ok(Self { os: os.to_ascii_lowercase(), arch, variant })
     }
 
+    /// What `--platform`, `--os`, `--arch` and `--variant` say together; `None` if none of them is given.
+    pub fn chosen(
+        platform: Option<&str>,
+        os: Option<&str>,
+        arch: Option<&str>,
+        variant: Option<&str>,
+    ) -> Result<Option<Self>> {
+        let Some(platform) = platform else {
+            if os.or(arch).or(variant).is_none() {
+                return Ok(None);
+            }
+            let host = Self::host();
+            let (os, arch) = (os.unwrap_or(&host.os), arch.unwrap_or(&host.arch));
+            let variant = variant.map(|variant| format!("/{variant}")).unwrap_or_default();
+            return Self::parse(&format!("{os}/{arch}{variant}")).map(Some);
+        };
+        if os.or(arch).or(variant).is_some() {
+            let text = "`--platform` says it all: it cannot be given with --os, --arch or --variant";
+            return Err(Fault::new(Kind::Usage, text).into());
+        }
+        Self::parse(platform).map(Some)
+    }
+
     /// How well an image made for `image` runs here: 0 is best, `None` not at all.
     pub fn rank(&self, image: &Self) -> Option<u32> {
         let (arch, variant) = normal(&image.arch, image.variant.clone());

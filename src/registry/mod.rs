@@ -5,6 +5,7 @@
 
 mod challenge;
 mod client;
+mod download;
 mod explain;
 mod http;
 mod origin;
@@ -13,3 +14,4 @@ mod tests;
 mod token;
 
 pub use client::{Client, Fetched, Options};
+pub use download::{download, is_url};

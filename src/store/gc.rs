@@ -1,7 +1,12 @@
 //! Garbage: blobs and layers that no name and no container reaches. Deleting needs no free space.
+//!
+//! ```text
+//! data/garbage     there is garbage, for whoever comes by to collect; see `Store::note_garbage`
+//! ```
 
 use super::layers::{dead, mark};
 use super::remove::remove_tree_at;
+use super::usage::{allocated, disk_usage};
 use super::{ManifestRef, Store};
 use crate::base::digest::Digest;
 use crate::base::error::{Kind, kind};
@@ -79,9 +84,25 @@ impl Store {
         Ok(lock.map(|lock| Garbage { store: self, lock }))
     }
 
-    fn marks(&self, layers_in_use: &HashSet<Digest>) -> Result<Marks> {
+    /// Leave word that there will be garbage, before the last name of something goes: should the collection that is to
+    /// follow be killed or find a lease held, the next command on images collects ([`Store::has_garbage`]).
+    pub fn note_garbage(&self) {
+        // On a full disk nobody is told, and the next removal collects.
+        let _ = std::fs::write(self.garbage_path(), b"");
+    }
+
+    /// Whether garbage was left to be collected.
+    pub fn has_garbage(&self) -> bool {
+        rustix::fs::access(self.garbage_path(), rustix::fs::Access::EXISTS).is_ok()
+    }
+
+    fn garbage_path(&self) -> PathBuf {
+        self.dirs.data.join("garbage")
+    }
+
+    fn marks(&self, layers_in_use: &HashSet<Digest>, without: &HashSet<Digest>) -> Result<Marks> {
         let mut marks = Marks { blobs: HashSet::new(), layers: layers_in_use.clone() };
-        for entry in self.entries()? {
+        for entry in self.entries()?.into_iter().filter(|entry| !without.contains(&entry.manifest.digest)) {
             marks.blobs.extend(entry.list);
             self.mark_manifest(&entry.manifest, &mut marks)?;
         }
@@ -121,15 +142,30 @@ impl Store {
 }
 
 impl Garbage<'_> {
+    /// What [`Garbage::collect`] would free if the manifests in `without` were forgotten first.
+    pub fn measure(&self, layers_in_use: &HashSet<Digest>, without: &HashSet<Digest>) -> Result<u64> {
+        let marks = self.store.marks(layers_in_use, without)?;
+        let mut sweep = Sweep { dry: true, ..Sweep::default() };
+        sweep.blobs(&self.store.dirs.oci(), &marks.blobs);
+        sweep.layers(&self.store.dirs.layers(), &marks.layers);
+        sweep.leftovers(self.store);
+        sweep.bury(&self.store.dirs.layers());
+        sweep.failure.map_or(Ok(sweep.freed), Err)
+    }
+
     /// Delete every blob and layer that no name and nothing in `layers_in_use` reaches; returns the bytes freed.
     ///
     /// Goes on after a failure; the first one is returned in the end.
     pub fn collect(self, layers_in_use: &HashSet<Digest>) -> Result<u64> {
-        let marks = self.store.marks(layers_in_use)?;
+        let marks = self.store.marks(layers_in_use, &HashSet::new())?;
         let mut sweep = Sweep::default();
         sweep.blobs(&self.store.dirs.oci(), &marks.blobs);
         sweep.layers(&self.store.dirs.layers(), &marks.layers);
         sweep.leftovers(self.store);
+        // Last, so that a collection that fails or is killed is begun again.
+        if sweep.failure.is_none() {
+            let _ = std::fs::remove_file(self.store.garbage_path());
+        }
         // What is left to do is about names that nobody looks for.
         drop(self.lock);
         sweep.bury(&self.store.dirs.layers());
@@ -145,6 +181,8 @@ impl Garbage<'_> {
 /// A sweep under way.
 #[derive(Default)]
 struct Sweep {
+    /// Count, and remove nothing.
+    dry: bool,
     freed: u64,
     failure: Option<anyhow::Error>,
 }
@@ -153,6 +191,13 @@ impl Sweep {
     fn note(&mut self, result: Result<()>) {
         if let Err(error) = result {
             self.failure.get_or_insert(error);
+        }
+    }
+
+    fn count_tree(&mut self, path: &Path) {
+        match disk_usage(path) {
+            Ok(bytes) => self.freed += bytes,
+            Err(error) => self.note(Err(error).with_context(|| format!("cannot look into `{}`", path.display()))),
         }
     }
 
@@ -169,8 +214,8 @@ impl Sweep {
     }
 
     fn remove_file(&mut self, path: &Path) {
-        let size = std::fs::symlink_metadata(path).map_or(0, |meta| meta.len());
-        match std::fs::remove_file(path) {
+        let size = rustix::fs::lstat(path).map_or(0, |stat| allocated(&stat));
+        match if self.dry { Ok(()) } else { std::fs::remove_file(path) } {
             Ok(()) => self.freed += size,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => self.note(Err(error).with_context(|| format!("cannot remove `{}`", path.display()))),
@@ -196,9 +241,13 @@ impl Sweep {
             if path.extension().is_some_and(|extension| extension == "lock" || extension == "tmp") {
                 self.remove_file(&path);
             } else if path.extension().is_none() && !marked.contains(name) {
-                // A folder that is half deleted must not go by the layer's name.
-                let result = std::fs::rename(&path, dead(&path));
-                self.note(result.with_context(|| format!("cannot remove `{}`", path.display())));
+                if self.dry {
+                    self.count_tree(&path);
+                } else {
+                    // A folder that is half deleted must not go by the layer's name.
+                    let result = std::fs::rename(&path, dead(&path));
+                    self.note(result.with_context(|| format!("cannot remove `{}`", path.display())));
+                }
                 self.remove_file(&mark(&path));
                 self.remove_file(&path.with_extension("size"));
             }
@@ -223,6 +272,10 @@ impl Sweep {
             let Some(name) = path.file_name().filter(|_| path.extension() == Some(OsStr::new("dead"))) else {
                 continue;
             };
+            if self.dry {
+                self.count_tree(&path);
+                continue;
+            }
             match remove_tree_at(parent.as_fd(), name.as_bytes()) {
                 Ok(bytes) => self.freed += bytes,
                 // Another collection is at it.
@@ -265,6 +318,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_collection_frees_is_known_before() {
+        let scratch = Scratch::new();
+        let store = &scratch.store;
+        let (one, _, _) = image(store, &"one".repeat(100_000));
+        let (two, _, layer_two) = image(store, &"two".repeat(50_000));
+        store.tag("one", &one, None).unwrap();
+        store.tag("two", &two, None).unwrap();
+        store.put_blob(&[b'x'; 5000]).unwrap();
+        let none = HashSet::new();
+        let without = HashSet::from([one.digest.clone()]);
+        let measured = store.garbage().unwrap().unwrap().measure(&none, &without).unwrap();
+        assert!(measured > 600_000 && store.has_layer(&layer_two), "{measured}");
+        store.note_garbage();
+        store.forget(&HashSet::from([one.digest.clone()])).unwrap();
+        assert_eq!(store.collect_garbage(&none).unwrap(), measured);
+        assert!(!store.has_garbage());
+        assert_eq!(store.garbage().unwrap().unwrap().measure(&none, &none).unwrap(), 0);
+    }
+
+    #[test]
     fn the_reachable_stays_and_the_rest_goes() {
         let scratch = Scratch::new();
         let store = &scratch.store;
@@ -280,8 +353,8 @@ mod tests {
         assert!(!store.has_blob(&stray, None) && !scratch.dirs.oci().join("index.json.99.tmp").exists());
         assert!(store.has_blob(&list, None) && store.has_layer(&layer_one) && store.has_blob(&blob_one, None));
 
-        store.forget(&one.digest).unwrap();
-        store.forget(&two.digest).unwrap();
+        store.forget(&HashSet::from([one.digest.clone()])).unwrap();
+        store.forget(&HashSet::from([two.digest.clone()])).unwrap();
         let lease = store.lease().unwrap();
         assert_eq!(store.collect_garbage(&HashSet::new()).unwrap(), 0);
         assert!(store.has_layer(&layer_one) && store.has_blob(&blob_two, None));
@@ -317,7 +390,7 @@ mod tests {
             let mut fill = std::fs::File::create(dirs.data.join("fill")).unwrap();
             store.collect_garbage(&HashSet::new()).unwrap();
             while std::io::Write::write(&mut fill, &[1; 4096]).is_ok() {}
-            store.forget(&one.digest).unwrap();
+            store.forget(&HashSet::from([one.digest.clone()])).unwrap();
             assert!(store.collect_garbage(&HashSet::new()).unwrap() > 0);
             assert!(!store.has_blob(&blob, None) && !store.has_layer(&layer));
         });

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -22,6 +22,10 @@ use std::path::PathBuf;
 const NAME: &str = "org.opencontainers.image.ref.name";
 /// The annotation of a row that holds the digest of the index (manifest list) that the manifest was chosen from.
 const LIST: &str = "box.image-index";
+/// The annotation of a row that holds the names that its manifest had before, divided by spaces.
+const PAST: &str = "box.past-names";
+/// No more than so many past names are kept.
+const MOST_PAST: usize = 32;
 /// Rows of a hostile or run-away index are not read without end: 64 MiB is some 150,000 of them.
 const MAX_INDEX: u64 = 64 << 20;
 /// Enough for some 150 rows; more names than that on a full disk need a little space to be removed.
@@ -45,6 +49,8 @@ pub struct Entry {
     pub manifest: ManifestRef,
     /// Its names, in the order they were given; empty for a dangling image.
     pub names: Vec<String>,
+    /// Names that it had and has no more.
+    pub past_names: Vec<String>,
     /// The index (manifest list) it was chosen from, if it was.
     pub list: Option<Digest>,
 }
@@ -69,6 +75,8 @@ struct Annotations<'a> {
     name: Option<Cow<'a, str>>,
     #[serde(rename = "box.image-index", borrow, default)]
     list: Option<Cow<'a, str>>,
+    #[serde(rename = "box.past-names", borrow, default)]
+    past: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -98,17 +106,25 @@ impl Store {
             let Some(manifest) = row.manifest() else { continue };
             let list = row.annotations.list.as_deref().and_then(Digest::parse);
             let name = row.annotations.name.map(Cow::into_owned);
+            let past = row.annotations.past.split_whitespace().map(str::to_owned);
             match places.get(&manifest.digest).and_then(|place| entries.get_mut(*place)) {
                 Some(entry) => {
                     entry.names.extend(name);
+                    entry.past_names.extend(past);
                     entry.list = entry.list.take().or(list);
                 }
                 None => {
                     places.insert(manifest.digest.clone(), entries.len());
-                    entries.push(Entry { manifest, names: name.into_iter().collect(), list });
+                    entries.push(Entry {
+                        manifest,
+                        names: name.into_iter().collect(),
+                        past_names: past.collect(),
+                        list,
+                    });
                 }
             }
         }
+        entries.iter_mut().for_each(|entry| entry.past_names.retain(|past| !entry.names.contains(past)));
         Ok(entries)
     }
 
@@ -125,8 +141,11 @@ impl Store {
     pub fn tag(&self, name: &str, manifest: &ManifestRef, list: Option<&Digest>) -> Result<()> {
         self.edit(|rows| {
             unname(rows, name);
-            rows.retain(|row| digest(row) != Some(manifest.digest.as_str()) || name_of(row).is_some());
+            let nameless = |row: &Value| digest(row) == Some(manifest.digest.as_str()) && name_of(row).is_none();
+            let past = rows.iter().find(|row| nameless(row)).and_then(past_of).map(str::to_owned);
+            rows.retain(|row| !nameless(row));
             let mut annotations = Map::new();
+            annotations.extend(past.map(|past| (PAST.to_owned(), past.into())));
             annotations.insert(NAME.into(), name.into());
             if let Some(list) = list {
                 annotations.insert(LIST.into(), list.as_str().into());
@@ -168,14 +187,14 @@ impl Store {
         self.edit(|rows| unname(rows, name)).with_context(|| format!("cannot remove the name `{name}`"))
     }
 
-    /// Remove a manifest with all its names from the list. Its content goes with the next collection.
-    pub fn forget(&self, manifest: &Digest) -> Result<()> {
+    /// Remove manifests with all their names from the list. Their content goes with the next collection.
+    pub fn forget(&self, manifests: &HashSet<Digest>) -> Result<()> {
         self.edit(|rows| {
             let before = rows.len();
-            rows.retain(|row| digest(row) != Some(manifest.as_str()));
+            rows.retain(|row| digest(row).and_then(Digest::parse).is_none_or(|digest| !manifests.contains(&digest)));
             rows.len() != before
         })
-        .with_context(|| format!("cannot remove manifest `{manifest}`"))?;
+        .context("cannot take images from the list")?;
         Ok(())
     }
 
@@ -278,7 +297,10 @@ fn unname(rows: &mut Vec<Value>, name: &str) -> bool {
         let same = digest(row).map(str::to_owned);
         let others = rows.iter().enumerate().any(|(other, row)| other != i && digest(row) == same.as_deref());
         if others {
-            rows.remove(i);
+            let past = rows.remove(i);
+            for name in past_of(&past).into_iter().flat_map(str::split_whitespace).chain([name]) {
+                remember(rows, same.as_deref(), name);
+            }
             continue;
         }
         if let Some(annotations) =
@@ -286,9 +308,28 @@ fn unname(rows: &mut Vec<Value>, name: &str) -> bool {
         {
             annotations.shift_remove(NAME);
         }
+        remember(rows, same.as_deref(), name);
         i += 1;
     }
     found
+}
+
+/// Note in a manifest's first row that it had this name.
+fn remember(rows: &mut [Value], manifest: Option<&str>, name: &str) {
+    let Some(row) = rows.iter_mut().find(|row| digest(row) == manifest) else { return };
+    let mut past: Vec<&str> =
+        past_of(row).unwrap_or_default().split_whitespace().filter(|past| *past != name).collect();
+    past.push(name);
+    let past = past.split_off(past.len().saturating_sub(MOST_PAST)).join(" ");
+    let Some(row) = row.as_object_mut() else { return };
+    let annotations = row.entry("annotations").or_insert_with(|| json!({}));
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.insert(PAST.into(), past.into());
+    }
+}
+
+fn past_of(row: &Value) -> Option<&str> {
+    row.get("annotations")?.get(PAST)?.as_str()
 }
 
 fn digest(row: &Value) -> Option<&str> {
@@ -348,7 +389,12 @@ mod tests {
         store.keep(&one, None).unwrap();
         store.tag("c:1", &one, None).unwrap();
         assert_eq!(names(store)[1], (one.digest.clone(), vec!["c:1".into()]));
-        store.forget(&two.digest).unwrap();
+        let past = |at: usize| store.entries().unwrap()[at].past_names.clone();
+        assert_eq!((past(0), past(1)), (vec![], vec!["a:1".to_owned(), "b:1".into()]));
+        store.tag("a:1", &one, None).unwrap();
+        assert_eq!(past(1), vec!["b:1".to_owned()], "it has the other again");
+        store.tag("a:1", &two, None).unwrap();
+        store.forget(&HashSet::from([two.digest.clone()])).unwrap();
         assert_eq!(names(store).len(), 1);
         assert_eq!(store.lookup("a:1").unwrap(), None);
     }

@@ -5,7 +5,7 @@
 
 use super::Store;
 use super::unpack::{IdsAtHand, LayerStats, Limits, unpack_buffered};
-use crate::base::digest::{Digest, Hasher};
+use crate::base::digest::{Algorithm, Digest, Hasher};
 use crate::base::error::{Kind, fault};
 use crate::base::fs::{Durability, replace};
 use crate::base::lock::{Lock, Share};
@@ -49,19 +49,36 @@ impl Store {
     ///
     /// Reads the stream to its end. Several threads may unpack different layers at once. On an error, nothing is left.
     pub fn unpack_layer(&self, diff_id: &Digest, tar: &mut dyn Read) -> Result<LayerStats> {
+        let made = self.unpack(tar, diff_id.algorithm()).with_context(|| format!("cannot unpack layer `{diff_id}`"))?;
+        if made.diff_id != *diff_id {
+            return Err(fault(Kind::BadData, format!("layer `{diff_id}` has other content, `{}`", made.diff_id)));
+        }
+        self.publish(&made.root, &self.layer_path(diff_id))
+            .with_context(|| format!("cannot keep layer `{diff_id}`"))?;
+        Ok(made.stats)
+    }
+
+    /// As [`Store::unpack_layer`], of a stream whose diff id is not known before; the caller does not hold its lock.
+    pub fn unpack_new_layer(&self, tar: &mut dyn Read) -> Result<Digest> {
+        let made = self.unpack(tar, Algorithm::Sha256).context("cannot unpack the layer")?;
+        let _lock = self.lock_layer(&made.diff_id)?;
+        if !self.has_layer(&made.diff_id) {
+            self.publish(&made.root, &self.layer_path(&made.diff_id)).context("cannot keep the layer")?;
+            self.note_layer_size(&made.diff_id, made.stats.bytes);
+        }
+        Ok(made.diff_id)
+    }
+
+    /// Unpack into a folder of our own.
+    fn unpack(&self, tar: &mut dyn Read, algorithm: Algorithm) -> Result<Unpacked> {
         let temp = TempDir::new(&self.dirs)?;
         let root = temp.path().join("root");
         std::fs::create_dir(&root).with_context(|| format!("cannot make folder `{}`", root.display()))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(&root, flags, Mode::empty())
             .with_context(|| format!("cannot open `{}`", root.display()))?;
-        let (stats, found) =
-            unpack_hashed(tar, folder.as_fd(), diff_id).with_context(|| format!("cannot unpack layer `{diff_id}`"))?;
-        if found != *diff_id {
-            return Err(fault(Kind::BadData, format!("layer `{diff_id}` has other content, `{found}`")));
-        }
-        self.publish(&root, &self.layer_path(diff_id)).with_context(|| format!("cannot keep layer `{diff_id}`"))?;
-        Ok(stats)
+        let (stats, diff_id) = unpack_hashed(tar, folder.as_fd(), algorithm)?;
+        Ok(Unpacked { _temp: temp, root, stats, diff_id })
     }
 
     /// Give an unpacked tree its name, with the mark that it may not be on the disk yet.
@@ -94,6 +111,14 @@ impl Store {
     }
 }
 
+/// A tree without a name; it goes when this is dropped.
+struct Unpacked {
+    _temp: TempDir,
+    root: PathBuf,
+    stats: LayerStats,
+    diff_id: Digest,
+}
+
 /// The mark of a layer that may not be on the disk yet.
 pub(super) fn mark(layer: &Path) -> PathBuf {
     layer.with_extension("unsynced")
@@ -118,11 +143,11 @@ fn boot_id() -> String {
 }
 
 /// Read the stream once, to its end: unpacked and hashed side by side.
-fn unpack_hashed(tar: &mut dyn Read, folder: BorrowedFd<'_>, diff_id: &Digest) -> Result<(LayerStats, Digest)> {
+fn unpack_hashed(tar: &mut dyn Read, folder: BorrowedFd<'_>, algorithm: Algorithm) -> Result<(LayerStats, Digest)> {
     let limits = Limits::for_folder(folder)?;
     // Read from /proc while this thread is not confined; the unpacking one will be.
     let ids = IdsAtHand::find();
-    let mut hasher = Hasher::new(diff_id.algorithm());
+    let mut hasher = Hasher::new(algorithm);
     let (to_hash, hash_queue) = sync_channel::<Piece>(QUEUE);
     let (to_unpack, unpack_queue) = sync_channel::<Piece>(QUEUE);
     thread::scope(|scope| {

@@ -9,6 +9,7 @@
 //!     blobs/{sha256,sha512}/<hex>            raw manifests, configs, layers; synced before they get their name
 //!   oci.lock                                 held exclusively while index.json is edited; readers need no lock
 //!   content.lock                             the lease, see below
+//!   garbage                                  there is something to collect, see `gc`
 //!   layers/<hex>/                            a layer unpacked, by diff id: the folder that overlay mounts
 //!   layers/<hex>.lock                        held while somebody unpacks it
 //!   layers/<hex>.unsynced                    the boot id under which it was unpacked, until it surely is on the disk
@@ -39,12 +40,14 @@ pub mod overlay;
 mod remove;
 mod sizes;
 pub mod unpack;
+mod usage;
 
 pub use blobs::BlobWriter;
 pub use copy::copy_layers;
 pub use gc::Garbage;
 pub use index::{Entry, ManifestRef};
 pub use unpack::LayerStats;
+pub use usage::disk_usage;
 
 use crate::base::digest::{Algorithm, Digest};
 use crate::base::dirs::Dirs;

@@ -75,7 +75,7 @@ fn what_does_not_run_is_pruned() {
     let old = env.box_(&["create", "--name", "old", "--label", "keep", "t"]).ok();
     let gone = env.box_(&["create", "--name", "gone", "t"]).ok();
     // Without an answer nothing is done.
-    assert_eq!(env.box_(&["container", "prune"]).ok(), "");
+    env.box_(&["container", "prune"]).fails(125).hints("-f");
     assert_eq!(env.cmd(&["container", "prune", "--filter", "label!=keep"]).stdin("y\n").run().ok(), gone);
     assert_eq!(env.box_(&["container", "prune", "-f"]).ok(), old);
     assert_eq!(env.box_(&["ps", "-a", "--format", "{{.Names}}"]).ok(), "up");

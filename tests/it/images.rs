@@ -1,6 +1,6 @@
 //! `box images`, `image`, `load`, `tag`, `rmi`, and `pull` of what lies on disk.
 
-use crate::env::TestEnv;
+use crate::env::{TestEnv, eventually};
 use crate::image::{Image, Packed, shared_archive};
 use crate::tarball::Tar;
 use serde_json::json;
@@ -145,10 +145,10 @@ fn removing() {
     assert!(deleted.contains("Untagged: localhost/t:latest") && deleted.contains("Deleted: "), "{deleted}");
     assert_eq!(env.box_(&["images", "-q"]).ok(), "");
     // Nothing of it is kept.
-    let layers = fs::read_dir(env.data().join("layers")).map(|entries| entries.count()).unwrap_or(0);
-    assert_eq!(layers, 0, "layers are left");
-    let blobs = fs::read_dir(env.data().join("oci/blobs/sha256")).map(|entries| entries.count()).unwrap_or(0);
-    assert_eq!(blobs, 0, "blobs are left");
+    for folder in ["layers", "oci/blobs/sha256"] {
+        let count = || fs::read_dir(env.data().join(folder)).map(|entries| entries.count()).unwrap_or(0);
+        eventually(&format!("{folder} to be empty"), || count() == 0);
+    }
 }
 
 #[test]

@@ -36,7 +36,9 @@ mod attach;
 mod choose;
 mod contract;
 mod exec;
+mod history;
 mod images;
+mod import;
 mod inspect;
 mod life;
 mod logs;
@@ -51,6 +53,7 @@ mod rights;
 mod run;
 mod sandbox;
 mod top;
+mod system;
 mod tty;
 
 // What can go wrong.

@@ -56,9 +56,11 @@ Examples:
 
 const IMAGES_DETAILS: &str = "\
 Filters:
-  reference=GLOB  dangling=true|false  id=PREFIX  label=K[=V]
-  before=IMAGE    since=IMAGE
-  The same key twice means either (labels: both); different keys mean both.
+  reference=GLOB  dangling=true|false    id=PREFIX        label=K[=V]
+  before=IMAGE    since=IMAGE            until=TIME       digest=PREFIX
+  containers=true|false                  intermediate=true|false
+  readonly=true|false                    manifest=true|false
+  The same key twice means either (labels: both); different keys mean both. KEY!=VALUE means that it does not fit.
 
 Fields of --format:
   .ID .Id .Repository .Tag .Digest .Created .CreatedAt .CreatedSince .Size .VirtualSize .Labels
@@ -85,6 +87,9 @@ pub struct Images {
     /// json, or a Go template for each; `table` before it for headings
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
+    /// Show the names that each image has had
+    #[arg(long)]
+    pub history: bool,
     /// Print ids in full
     #[arg(long, alias = "notruncate")]
     pub no_trunc: bool,
@@ -94,6 +99,10 @@ pub struct Images {
     /// Only ids
     #[arg(short, long)]
     pub quiet: bool,
+    /// By created, id, repository, size or tag [default: created]
+    #[arg(long, value_name = "KEY", value_parser = ["created", "id", "repository", "size", "tag"],
+          hide_possible_values = true)]
+    pub sort: Option<String>,
     /// Only those with this name
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::images))]
     pub name: Option<String>,
@@ -131,6 +140,9 @@ pub struct Rmi {
     /// What does not exist is no error
     #[arg(short, long)]
     pub ignore: bool,
+    /// Keep untagged parents (there are none here)
+    #[arg(long, hide = true)]
+    pub no_prune: bool,
     /// Names or ids
     #[arg(value_name = "IMAGE", required_unless_present = "all", add = ArgValueCandidates::new(complete::images))]
     pub images: Vec<String>,

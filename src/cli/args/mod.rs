@@ -5,10 +5,13 @@
 
 pub mod containers;
 pub mod host;
+pub mod image;
 pub mod images;
 pub mod life;
 pub mod rights;
+pub mod making;
 pub mod run;
+pub mod system;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, Parser, Subcommand};
@@ -100,12 +103,16 @@ Images:
   images     List images
   rmi        Remove images
   tag        Give an image another name
+  untag      Take names away from an image
+  history    Show how an image was made
   load       Read images from an archive
+  import     Make an image of the archive of a root file system
   image      All commands for images
 
 The host:
   info       Print what this host and this box can do
   version    Print versions
+  system     Disk usage, tidying up
   unshare    Run a command as root in the user's own namespace
   completion Print the script that completes box's words in a shell
   container  All commands for containers
@@ -167,8 +174,14 @@ pub enum Verb {
     Rmi(images::Rmi),
     /// Give an image another name
     Tag(images::Tag),
+    /// Take names away from an image
+    Untag(image::Untag),
+    /// Show how an image was made
+    History(image::History),
     /// Read images from an archive
     Load(images::Load),
+    /// Make an image of the archive of a root file system
+    Import(making::Import),
     /// All commands for images
     #[command(subcommand)]
     Image(ImageVerb),
@@ -179,6 +192,9 @@ pub enum Verb {
     Info(host::Info),
     /// Print versions
     Version(host::Version),
+    /// Disk usage, tidying up
+    #[command(subcommand)]
+    System(system::SystemVerb),
     /// Run a command as root in the user's own namespace
     Unshare(host::Unshare),
     /// Print the script that completes box's words in a shell
@@ -247,6 +263,16 @@ pub enum ImageVerb {
     Tag(images::Tag),
     /// Read images from an archive
     Load(images::Load),
+    /// Make an image of the archive of a root file system
+    Import(making::Import),
+    /// Take names away from an image
+    Untag(image::Untag),
+    /// Show how an image was made
+    History(image::History),
+    /// Show the layers of an image as a tree
+    Tree(image::Tree),
+    /// Remove images that are not used
+    Prune(image::Prune),
     /// Exit with 0 if the image is there, with 1 if not
     Exists(images::Exists),
 }

@@ -1,0 +1,66 @@
+//! `box system …`: the host and all of the store at once.
+
+use super::image::{PRUNE_FILTERS, PruneArgs};
+use super::{EXIT_STATUS, switches};
+use clap::{Args, Subcommand};
+
+/// `box system …`.
+#[derive(Debug, Subcommand)]
+#[command(defer = true, disable_help_subcommand = true)]
+pub enum SystemVerb {
+    /// Show what images, containers and volumes take on the disk
+    Df(Df),
+    /// Remove all that is not used
+    Prune(Prune),
+}
+
+const DF_EXAMPLES: &str = "\
+Examples:
+  box system df
+  box system df -v
+  box system df --format '{{.Type}} {{.Size}}'";
+
+const DF_DETAILS: &str = "\
+Fields of --format:
+  .Type .Total .Active .Size .Reclaimable .RawSize .RawReclaimable .TotalCount";
+
+/// Show what images, containers and volumes take on the disk
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box system df [OPTIONS]",
+    after_help = DF_EXAMPLES,
+    after_long_help = format!("{DF_EXAMPLES}\n\n{DF_DETAILS}\n\n{EXIT_STATUS}"),
+    long_about = "Shows what is used on the disk, in allocated blocks: the compressed blobs of images as well as their \
+                  unpacked layers. What several images share is counted once. RECLAIMABLE is what `box image prune -a`, \
+                  `box container prune` and the removal of the containers would free."
+)]
+pub struct Df {
+    /// Each image, container and volume
+    #[arg(short, long, conflicts_with = "format")]
+    pub verbose: bool,
+    /// json, or a Go template for each line; `table` before it for headings
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+}
+
+const PRUNE_EXAMPLES: &str = "\
+Examples:
+  box system prune                containers that do not run, and images without a name
+  box system prune -a --dry-run   how much room could be made";
+
+/// Remove all that is not used
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box system prune [OPTIONS]",
+    after_help = PRUNE_EXAMPLES,
+    after_long_help = format!("{PRUNE_EXAMPLES}\n\n{PRUNE_FILTERS}\n\n{EXIT_STATUS}"),
+    long_about = "Removes containers that do not run, images that have no name and that no container uses (with -a those \
+                  that have one too), and all content that nothing reaches."
+)]
+pub struct Prune {
+    /// What.
+    #[command(flatten)]
+    pub prune: PruneArgs,
+}

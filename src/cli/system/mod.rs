@@ -1,0 +1,16 @@
+//! Verbs below `box system`.
+
+mod df;
+mod prune;
+
+use super::args::Globals;
+use super::args::system::SystemVerb;
+use anyhow::Result;
+
+/// `box system …`.
+pub fn system(verb: &SystemVerb, globals: &Globals) -> Result<u8> {
+    match verb {
+        SystemVerb::Df(args) => df::df(args, globals),
+        SystemVerb::Prune(args) => prune::prune(args, globals),
+    }
+}

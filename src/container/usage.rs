@@ -1,0 +1,112 @@
+//! What everything takes on the disk: `system df`.
+
+use super::prune::images_of;
+use super::{Container, Status, Summary};
+use crate::base::digest::Digest;
+use crate::engine::Engine;
+use crate::image::{self, Image};
+use crate::store::disk_usage;
+use anyhow::Result;
+use std::collections::{HashMap, HashSet};
+
+/// The disk's use, in bytes of blocks.
+#[derive(Debug)]
+pub struct Usage {
+    /// The images, as they were stored.
+    pub images: Vec<ImageUsage>,
+    /// All of the images' content; what several share is counted once.
+    pub images_size: u64,
+    /// What `image prune --all` would free.
+    pub images_reclaimable: u64,
+    /// The containers, newest first.
+    pub containers: Vec<ContainerUsage>,
+}
+
+/// An image's.
+#[derive(Debug)]
+pub struct ImageUsage {
+    /// The image.
+    pub image: Image,
+    /// Blobs and unpacked layers.
+    pub size: u64,
+    /// The part that other images have as well.
+    pub shared: u64,
+    /// How many containers were made from it.
+    pub containers: usize,
+}
+
+/// A container's.
+#[derive(Debug)]
+pub struct ContainerUsage {
+    /// The container, and what it does.
+    pub row: Summary,
+    /// All that is its own, but for volumes.
+    pub size: u64,
+    /// Its volumes: number and size of each.
+    pub volumes: Vec<(usize, u64)>,
+}
+
+impl ContainerUsage {
+    /// Whether it runs.
+    pub fn is_active(&self) -> bool {
+        !matches!(self.row.status, Status::Created | Status::Exited(_))
+    }
+}
+
+/// A piece of content that images are made of.
+#[derive(PartialEq, Eq, Hash)]
+enum Piece {
+    Blob(Digest),
+    Layer(Digest),
+}
+
+/// Look at all of it.
+pub fn usage(engine: &Engine) -> Result<Usage> {
+    engine.enter()?;
+    let rows = super::list(engine);
+    let containers: Vec<Container> = rows.iter().map(|row| row.container.clone()).collect();
+    let images = image::list(&engine.store)?;
+    let mut owners: HashMap<Piece, usize> = HashMap::new();
+    for piece in images.iter().flat_map(pieces) {
+        *owners.entry(piece).or_default() += 1;
+    }
+    let size_of = |piece: &Piece| match piece {
+        Piece::Blob(digest) => engine.store.blob_usage(digest),
+        Piece::Layer(diff_id) => engine.store.layer_usage(diff_id),
+    };
+    let images_size = owners.keys().map(size_of).sum();
+    let of_image = |image: Image| {
+        let (mut size, mut shared) = (0, 0);
+        for piece in pieces(&image) {
+            let bytes = size_of(&piece);
+            size += bytes;
+            shared += if owners.get(&piece).copied().unwrap_or(0) > 1 { bytes } else { 0 };
+        }
+        let made = containers.iter().filter(|container| images_of(std::slice::from_ref(container)).contains(&image.id));
+        ImageUsage { size, shared, containers: made.count(), image }
+    };
+    let images: Vec<ImageUsage> = images.into_iter().map(of_image).collect();
+    let unused = images.iter().filter(|image| image.containers == 0).map(|image| image.image.id.clone()).collect();
+    let manifests = image::manifests(&engine.store, &unused)?;
+    let images_reclaimable = super::collect::collectable(engine, &manifests, &HashSet::new())?;
+    let containers = rows.into_iter().map(of_container).collect::<Result<_>>()?;
+    Ok(Usage { images, images_size, images_reclaimable, containers })
+}
+
+/// What an image is made of, each piece once.
+fn pieces(image: &Image) -> HashSet<Piece> {
+    let layers =
+        image.layers.iter().flat_map(|layer| [Piece::Blob(layer.digest.clone()), Piece::Layer(layer.diff_id.clone())]);
+    let documents = [Some(&image.id), Some(&image.manifest.digest), image.list.as_ref()];
+    layers.chain(documents.into_iter().flatten().cloned().map(Piece::Blob)).collect()
+}
+
+fn of_container(row: Summary) -> Result<ContainerUsage> {
+    let folder = row.container.dir.join("volumes");
+    let volumes: Vec<(usize, u64)> = (0..row.container.config.volumes.len())
+        .map(|number| Ok((number, disk_usage(&folder.join(number.to_string()))?)))
+        .collect::<Result<_>>()?;
+    let all = disk_usage(&row.container.dir)?;
+    let size = all.saturating_sub(volumes.iter().map(|(_, bytes)| bytes).sum());
+    Ok(ContainerUsage { row, size, volumes })
+}

@@ -1,0 +1,78 @@
+//! `import`: an image of one layer from the archive of a root file system, packed or not.
+
+use super::compose::{ManifestFormat, compose, sniff};
+use super::fetch::{FilePieces, Pieces, new_layer};
+use super::{ImageLayer, Progress, pull};
+use crate::base::digest::Digest;
+use crate::base::time;
+use crate::oci::change;
+use crate::oci::image::Platform;
+use crate::oci::reference::Reference;
+use crate::registry;
+use crate::store::Store;
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+use std::fs::File;
+
+/// What to import and how.
+#[derive(Debug, Default)]
+pub struct ImportOptions<'a> {
+    /// A file, a URL, or `-` for standard input.
+    pub source: &'a str,
+    /// The name.
+    pub name: Option<Reference>,
+    /// Instructions, see `oci::change`.
+    pub changes: &'a [String],
+    /// A remark for the history.
+    pub message: Option<&'a str>,
+    /// What it is made for.
+    pub platform: Platform,
+}
+
+/// Make an image; returns its id.
+///
+/// The caller is single-threaded and has entered the user's namespace. Errors: `BadData` for what is no archive;
+/// `Usage` for a change that is none. Nothing is named then.
+pub fn import(store: &Store, options: &ImportOptions<'_>, progress: &dyn Progress) -> Result<Digest> {
+    let shown = if options.source == "-" { "standard input" } else { options.source };
+    let deed = || format!("cannot import `{}`", shown.escape_debug());
+    let mut config = config(options);
+    // Before anything is read.
+    for instruction in options.changes {
+        change::apply(&mut config, instruction)?;
+    }
+    let _lease = store.lease()?;
+    let layer = read(store, options.source, progress).with_context(deed)?;
+    compose(store, config, &[layer], ManifestFormat::Oci, options.name.as_ref()).with_context(deed)
+}
+
+fn read(store: &Store, source: &str, progress: &dyn Progress) -> Result<ImageLayer> {
+    let pieces: Box<dyn Pieces + Send> = if source == "-" {
+        Box::new(FilePieces(File::from(rustix::io::dup(std::io::stdin())?)))
+    } else if registry::is_url(source) {
+        progress.message(&format!("Downloading {source}"));
+        Box::new(pull::from_url(source)?)
+    } else {
+        Box::new(FilePieces(File::open(source)?))
+    };
+    let layer = new_layer(store, "of the archive", pieces, &|_| {})?;
+    let media_type = sniff(store, &layer.digest)?.to_string();
+    Ok(ImageLayer { diff_id: layer.diff_id, digest: layer.digest, size: layer.size, media_type })
+}
+
+fn config(options: &ImportOptions<'_>) -> Map<String, Value> {
+    let now = time::rfc3339(&chrono::Utc::now());
+    let mut step = json!({ "created": now, "created_by": format!("import {}", options.source) });
+    if let (Some(message), Some(step)) = (options.message, step.as_object_mut()) {
+        step.insert("comment".into(), message.into());
+    }
+    let mut config = Map::from_iter([
+        ("created".to_owned(), now.into()),
+        ("architecture".to_owned(), options.platform.arch.as_str().into()),
+        ("os".to_owned(), options.platform.os.as_str().into()),
+    ]);
+    config.extend(options.platform.variant.as_deref().map(|variant| ("variant".to_owned(), variant.into())));
+    config.insert("config".into(), json!({}));
+    config.insert("history".into(), json!([step]));
+    config
+}

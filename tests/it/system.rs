@@ -1,0 +1,104 @@
+//! `box system`, and `image prune`: what there is, what could go, and what then goes.
+
+use crate::env::{TestEnv, eventually};
+use crate::image::Image;
+use crate::tarball::Tar;
+use std::path::Path;
+
+/// An environment with `t`, an image `u` with a layer of its own, a dangling one, and a container of `t`.
+fn furnished() -> TestEnv {
+    let env = TestEnv::with_image();
+    for (name, size) in [("u", 3_000_000), ("gone", 2_000_000)] {
+        let noise: Vec<u8> = (0..size).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let image = Image::payload().layer(Tar::new().file(name, 0o644, noise).finish());
+        let file = env.base.join("more.tar");
+        image.build().docker_archive(&file, &[&format!("localhost/{name}:latest")]);
+        env.load(&file);
+    }
+    env.box_(&["untag", "gone"]).ok();
+    env.box_(&["run", "--name", "c", "--network", "none", "t", "do", "write", "/f", "x"]);
+    env
+}
+
+/// The blocks of a folder, as du counts them.
+fn du(env: &TestEnv, paths: &[&Path]) -> u64 {
+    let mut cmd = env.cmd(&["unshare", "du", "-s", "-c", "-B1"]);
+    for path in paths {
+        cmd.arg(path);
+    }
+    cmd.run().ok().lines().last().unwrap().split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn line(env: &TestEnv, kind: &str, field: &str) -> u64 {
+    let all = env.box_(&["system", "df", "--format", "json"]).json();
+    let line = all.as_array().unwrap().iter().find(|line| line["Type"] == kind).unwrap();
+    line[field].as_u64().unwrap()
+}
+
+#[test]
+fn df_agrees_with_the_file_system() {
+    let env = furnished();
+    let folders = [env.data().join("oci/blobs"), env.data().join("layers")];
+    let real = du(&env, &[&folders[0], &folders[1]]);
+    let told = line(&env, "Images", "RawSize");
+    assert!(told.abs_diff(real) * 100 <= real, "df says {told}, du {real}");
+    assert_eq!((line(&env, "Images", "Total"), line(&env, "Images", "Active")), (3, 1));
+    assert_eq!((line(&env, "Containers", "Total"), line(&env, "Containers", "Active")), (1, 0));
+    let table = env.box_(&["system", "df"]).ok();
+    assert!(table.starts_with("TYPE ") && table.contains("\nLocal Volumes"), "{table}");
+    let verbose = env.box_(&["system", "df", "-v"]).ok();
+    assert!(verbose.contains("UNIQUE SIZE") && verbose.contains("localhost/u"), "{verbose}");
+    assert_eq!(env.box_(&["system", "df", "--format", "{{.Type}}"]).ok(), "Images\nContainers\nLocal Volumes");
+}
+
+#[test]
+fn prune_frees_what_it_said_it_would() {
+    let env = furnished();
+    let reclaimable = |args: &[&str]| env.box_(args).ok().lines().last().unwrap().to_owned();
+    let used = || du(&env, &[&env.data()]);
+    for (dry, wet) in [
+        (vec!["image", "prune", "--dry-run"], vec!["image", "prune", "-f"]),
+        (vec!["image", "prune", "-a", "--dry-run"], vec!["image", "prune", "-a", "-f"]),
+        (vec!["system", "prune", "-a", "--dry-run"], vec!["system", "prune", "-a", "-f"]),
+    ] {
+        let images = env.box_(&["images", "-q", "-a"]).ok();
+        let said = reclaimable(&dry).replace("Would reclaim: ", "");
+        assert_eq!(env.box_(&["images", "-q", "-a"]).ok(), images, "a dry run removes nothing");
+        let before = used();
+        let told = env.box_(&wet).ok();
+        let freed = before - used();
+        let unit = if said.ends_with("MB") { 1e6 } else { 1e3 };
+        let said = said.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse::<f64>().unwrap() * unit;
+        assert!((said - freed as f64).abs() <= said * 0.01 + 8192.0, "{wet:?}: said {said}, freed {freed}; {told}");
+        assert_ne!(env.box_(&["images", "-q", "-a"]).ok(), images, "{wet:?}");
+    }
+    assert_eq!((env.box_(&["images", "-q"]).ok(), env.box_(&["ps", "-aq"]).ok()), (String::new(), String::new()));
+}
+
+#[test]
+fn prune_asks_first_and_takes_filters() {
+    let env = furnished();
+    let count = || env.box_(&["images", "-q", "-a"]).ok().lines().count();
+    env.cmd(&["image", "prune", "-a"]).stdin("n\n").run().ok();
+    env.box_(&["image", "prune"]).fails(125).hints("-f");
+    env.box_(&["image", "prune", "-af", "--filter", "until=2000-01-01"]).ok();
+    env.box_(&["system", "prune", "-af", "--filter", "label=nonesuch"]).ok();
+    env.box_(&["image", "prune", "-f", "--filter", "name=x"]).fails(125);
+    assert_eq!(count(), 3);
+    let asked = env.cmd(&["image", "prune"]).stdin("y\n").run();
+    assert!(asked.err().contains("[y/N]") && asked.ok().len() == 64, "{asked}");
+    assert_eq!(count(), 2);
+    assert_eq!(env.box_(&["ps", "-aq"]).ok().lines().count(), 1, "containers and what they use stay");
+}
+
+#[test]
+fn rmi_frees_behind_the_users_back() {
+    let env = furnished();
+    env.box_(&["rmi", "u"]).ok();
+    eventually("the content to go", || !env.data().join("garbage").exists());
+    // A collection that was killed is made up for by the next command that removes.
+    std::fs::write(env.data().join("oci/blobs/sha256").join("a".repeat(64)), "stray").unwrap();
+    std::fs::write(env.data().join("garbage"), "").unwrap();
+    env.box_(&["rmi", "--ignore", "nonesuch"]).ok();
+    eventually("the stray to go", || !env.data().join("oci/blobs/sha256").join("a".repeat(64)).exists());
+}
