@@ -21,6 +21,8 @@ pub mod store;
 pub mod registry;
 /// Names for what is stored: pull, list, tag, load, remove.
 pub mod image;
+/// What is lent besides the image: volumes, which outlive containers.
+pub mod volume;
 // ── how it runs ─────────────────────────────────────────────────────────────────────────────────────────────────
 /// Asking systemd for a transient scope: a small D-Bus client.
 pub mod systemd;

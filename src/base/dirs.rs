@@ -6,6 +6,7 @@
 //!   layers/<diff id>/                 unpacked layers, shared by all images
 //!   containers/<id>/                  see `container::record`
 //!   names/<name>                      hard links that claim a container's name
+//!   volumes/<name>/                   see `volume`
 //!   tmp/<owner>/                      work in progress, see `base::temp`
 //! $XDG_RUNTIME_DIR/box/
 //!   holder                            the namespace holder's pid, locked by it, see `rootless`
@@ -67,6 +68,11 @@ impl Dirs {
     /// `names/`, one link a container name.
     pub fn names(&self) -> PathBuf {
         self.data.join("names")
+    }
+
+    /// `volumes/`, one folder a volume.
+    pub fn volumes(&self) -> PathBuf {
+        self.data.join("volumes")
     }
 
     /// `tmp/`, work in progress.

@@ -5,6 +5,7 @@ pub mod dirs;
 pub mod env;
 pub mod error;
 pub mod fs;
+pub mod glob;
 pub mod id;
 pub mod lock;
 pub mod program;

@@ -51,6 +51,15 @@ pub fn images() -> Vec<CompletionCandidate> {
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
+/// The names of volumes.
+pub fn volumes() -> Vec<CompletionCandidate> {
+    let Ok(dirs) = Dirs::open(None) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(dirs.volumes()) else { return Vec::new() };
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    names.into_iter().map(CompletionCandidate::new).collect()
+}
+
 /// Containers first, then images.
 pub fn containers_and_images() -> Vec<CompletionCandidate> {
     let mut all = containers();

@@ -77,7 +77,7 @@ fn missing(name: &str) -> anyhow::Error {
 }
 
 /// Print what is found, then say what is not.
-fn show(format: Option<&str>, names: &[String], find: impl Fn(&str) -> Result<Value>) -> Result<u8> {
+pub fn show(format: Option<&str>, names: &[String], find: impl Fn(&str) -> Result<Value>) -> Result<u8> {
     let format = format.map(Format::parse).transpose()?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in names {

@@ -39,6 +39,7 @@ mod top;
 mod unshare;
 mod untag;
 mod version;
+mod volume;
 mod wait;
 
 use crate::base::{env, timing};
@@ -114,6 +115,7 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Container(verb) => dispatch_container(verb, globals),
         Verb::Info(args) => info::info(&args, globals),
         Verb::Version(args) => version::version(&args),
+        Verb::Volume(verb) => volume::dispatch(verb, globals),
         Verb::Unshare(args) => unshare::unshare(&args, globals),
         Verb::Completion(args) => complete::completion(&args),
     }

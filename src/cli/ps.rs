@@ -9,7 +9,6 @@ use crate::base::time;
 use crate::base::units::human_size;
 use crate::container::config::RootSource;
 use crate::container::filter::Filters;
-use crate::container::request::Mount;
 use crate::container::{self, Size, Status, Summary};
 use crate::engine::Engine;
 use crate::network::{NetworkMode, PortMapping};
@@ -204,11 +203,7 @@ fn network(row: &Summary) -> Vec<&'static str> {
 }
 
 fn mounts(row: &Summary) -> Vec<String> {
-    let target = |mount: &Mount| match mount {
-        Mount::Bind { target, .. } | Mount::Tmpfs { target, .. } => target.display().to_string(),
-    };
-    let config = &row.container.config;
-    config.mounts.iter().map(target).chain(config.volumes.iter().map(|path| path.display().to_string())).collect()
+    row.container.config.mounts.iter().map(|mount| mount.target.display().to_string()).collect()
 }
 
 fn image_id(row: &Summary) -> String {

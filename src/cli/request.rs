@@ -4,7 +4,7 @@ use super::args::run::{ContainerOptions, Create, Run};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::signal;
 use crate::container;
-use crate::container::mounts::{parse_mount, parse_tmpfs, parse_volume};
+use crate::container::mounts::{parse_image_volumes, parse_mount, parse_tmpfs, parse_volume};
 use crate::container::request::{LogDriver, PullPolicy, Request, Source, Userns};
 use crate::network::{self, NetworkMode};
 use anyhow::Result;
@@ -54,6 +54,8 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
         user: options.user,
         hostname: options.hostname,
         mounts,
+        volumes_from: options.volumes_from,
+        image_volumes: options.image_volume.as_deref().map(parse_image_volumes).transpose()?.unwrap_or_default(),
         read_only: options.read_only,
         network: options.network.as_deref().map(network_mode).transpose()?,
         ports,
@@ -147,7 +149,6 @@ fn userns(text: Option<&str>) -> Result<Userns> {
 mod tests {
     use super::super::args::Verb;
     use super::*;
-    use crate::container::request::Mount;
     use std::ffi::OsString;
 
     fn asked(words: &[&str]) -> Result<Request> {
@@ -204,9 +205,7 @@ mod tests {
     #[test]
     fn values() {
         check(&["-e=A=b", "-e", "C", "--env=D=e f", "-eX=", "alpine"], |r| r.env == ["A=b", "C", "D=e f", "X="]);
-        check(&["-v", "/a:/b:ro", "--tmpfs", "/c", "alpine"], |r| {
-            r.mounts.len() == 2 && matches!(&r.mounts[0], Mount::Bind { read_only: true, .. })
-        });
+        check(&["-v", "/a:/b:ro", "--tmpfs", "/c", "alpine"], |r| r.mounts.len() == 2 && r.mounts[0].options.read_only);
         check(&["--net=host", "alpine"], |r| r.network == Some(NetworkMode::Host));
         check(&["--network", "none", "alpine"], |r| r.network == Some(NetworkMode::None));
         check(&["-l", "a=b=c", "-la=d", "--label", "e", "alpine"], |r| {
@@ -238,7 +237,7 @@ mod tests {
         for words in [
             &["--network", "bridge", "alpine"][..],
             &["-p", "x", "alpine"],
-            &["-v", "name:/x", "alpine"],
+            &["-v", "na,me:/x", "alpine"],
             &["--pid", "container:", "alpine"],
             &["--userns", "auto", "alpine"],
             &["--stop-signal", "NOPE", "alpine"],

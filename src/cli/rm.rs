@@ -14,7 +14,7 @@ pub fn rm(args: &Rm, globals: &Globals) -> Result<u8> {
     if args.ignore || args.force {
         named = session::ignore_missing(named);
     }
-    let options = RemoveOptions { force: args.force, time: args.time };
+    let options = RemoveOptions { force: args.force, volumes: args.volumes, time: args.time };
     let failures = session::each_in_turn(
         named,
         |container| container::prepare_removal(&engine, container, options),

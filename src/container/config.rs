@@ -4,7 +4,8 @@
 //! needs neither.
 
 use super::life::Life;
-use super::request::{LogDriver, Mount, Userns};
+use super::mounts::{Mount, Source};
+use super::request::{LogDriver, Userns};
 use super::rights::Rights;
 use super::rights::namespaces::Namespace;
 use crate::base::digest::Digest;
@@ -42,10 +43,8 @@ pub struct Config {
     pub user: String,
     /// The host name.
     pub hostname: String,
-    /// Binds and tmpfs, sources absolute.
+    /// What is mounted besides the root, the image's volumes too; sources absolute.
     pub mounts: Vec<Mount>,
-    /// The image's volumes: container paths, each with a folder of the container's own.
-    pub volumes: Vec<PathBuf>,
     /// The root is read-only.
     pub read_only: bool,
     /// The network.
@@ -144,7 +143,6 @@ impl Config {
             user: String::new(),
             hostname: String::new(),
             mounts: Vec::new(),
-            volumes: Vec::new(),
             read_only: false,
             network: NetworkMode::None,
             ports: Vec::new(),
@@ -187,5 +185,14 @@ impl Config {
             RootSource::Image { layers, .. } => layers,
             RootSource::Rootfs { .. } => &[],
         }
+    }
+
+    /// All layers that it needs: of its root and of images that it mounts.
+    pub fn layers_in_use(&self) -> impl Iterator<Item = &Digest> {
+        let mounted = self.mounts.iter().filter_map(|mount| match &mount.source {
+            Source::Image { layers, .. } => Some(layers),
+            _ => None,
+        });
+        self.layers().iter().chain(mounted.flatten())
     }
 }

@@ -2,8 +2,9 @@
 
 use super::config::{Config, RootSource, VERSION};
 use super::life::Life;
+use super::mounts::{self, Wishes};
 use super::record::{self, Container};
-use super::request::{Mount, PullPolicy, Request, Source, Userns};
+use super::request::{PullPolicy, Request, Source, Userns};
 use super::rights::namespaces::Namespace;
 use super::{environment, names, rights};
 use crate::base::error::{Fault, Kind, fault};
@@ -17,7 +18,7 @@ use crate::oci::image::ImageConfig;
 use crate::runtime::capabilities;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 /// Create a container and leave it so. Prints nothing; the caller prints the id.
 pub fn create(engine: &Engine, request: Request, progress: &dyn Progress) -> Result<Container> {
@@ -33,9 +34,10 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
     check(&request)?;
     // What the container will stand on must not be collected before its record is there.
     let _lease = engine.store.lease()?;
+    let pulling = (request.pull, request.tls_verify);
     let (root, image) = match &request.source {
         Source::Image(text) => {
-            let image = find_image(engine, text, &request, progress)?;
+            let image = find_image(engine, text, pulling, progress)?;
             (image_root(text, &image), image.config)
         }
         Source::Rootfs { path, overlay } => (rootfs(path, *overlay)?, ImageConfig::default()),
@@ -43,25 +45,47 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
     timing::phase("find image");
     let made_up = request.name.is_none();
     let cidfile = request.cidfile.clone();
+    let mut request = request;
+    let wishes = Wishes {
+        mounts: std::mem::take(&mut request.mounts),
+        from: &std::mem::take(&mut request.volumes_from),
+        image_volumes: &image.volumes,
+        mode: request.image_volumes,
+        find_image: &|text| find_image(engine, text, pulling, progress),
+    };
     let mut config = decide(engine, request, root, &image)?;
-    let mut attempt = 0;
-    let (container, lock) = loop {
-        match record::publish(&engine.dirs, config.clone()) {
-            Err(error) if made_up && attempt < 5 && crate::base::error::kind(&error) == Kind::NameInUse => {
-                attempt += 1;
-                config.name = names::made_up(ContainerId::random().as_str(), attempt);
-            }
-            result => break result?,
+    let settled = mounts::settle(engine, wishes)?;
+    config.mounts = settled.mounts.clone();
+    let (container, lock) = match publish(engine, config, made_up) {
+        Ok(published) => published,
+        Err(error) => {
+            settled.undo(engine);
+            return Err(error);
         }
     };
     if let Some(path) = &cidfile
         && let Err(error) = crate::base::fs::create_new(path, container.config.id.as_str().as_bytes())
     {
         let _ = container.delete(&engine.dirs);
+        settled.undo(engine);
         return Err(error.context("cannot write the container's id"));
     }
+    settled.keep();
     timing::phase("create");
     Ok((container, lock))
+}
+
+/// Publish the record, under another name if a made-up one is taken.
+fn publish(engine: &Engine, mut config: Config, made_up: bool) -> Result<(Container, Lock)> {
+    for attempt in 1.. {
+        match record::publish(&engine.dirs, config.clone()) {
+            Err(error) if made_up && attempt <= 5 && crate::base::error::kind(&error) == Kind::NameInUse => {
+                config.name = names::made_up(ContainerId::random().as_str(), attempt);
+            }
+            result => return result,
+        }
+    }
+    unreachable!("the loop ends with a result")
 }
 
 /// What can be refused before anything is looked up.
@@ -90,40 +114,26 @@ fn check(request: &Request) -> Result<()> {
         let text = format!("the container id file `{}` exists already", path.display());
         return Err(Fault::new(Kind::Usage, text).hint(format!("rm {}", path.display())).into());
     }
-    let targets: Vec<&Path> = request.mounts.iter().map(target).collect();
-    for (index, path) in targets.iter().enumerate() {
-        if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) || *path == Path::new("/")
-        {
-            return Err(fault(
-                Kind::Usage,
-                format!("`{}` cannot be mounted on: give an absolute path", path.display()),
-            ));
-        }
-        if targets[..index].contains(path) {
-            return Err(fault(Kind::Usage, format!("`{}` is mounted on twice", path.display())));
-        }
-    }
     Ok(())
 }
 
-fn target(mount: &Mount) -> &Path {
-    match mount {
-        Mount::Bind { target, .. } | Mount::Tmpfs { target, .. } => target,
-    }
-}
-
 /// The image by the pull policy.
-fn find_image(engine: &Engine, text: &str, request: &Request, progress: &dyn Progress) -> Result<Image> {
+fn find_image(
+    engine: &Engine,
+    text: &str,
+    (policy, tls_verify): (PullPolicy, Option<bool>),
+    progress: &dyn Progress,
+) -> Result<Image> {
     let found = image::find(&engine.store, text)?;
     let pull = || {
-        let options = image::PullOptions { reference: text, tls_verify: request.tls_verify, ..Default::default() };
+        let options = image::PullOptions { reference: text, tls_verify, ..Default::default() };
         super::pull(engine, &options, progress)
     };
-    match (request.pull, found) {
+    match (policy, found) {
         (PullPolicy::Never | PullPolicy::Missing, Some(image)) => Ok(image),
         (PullPolicy::Never, None) => {
-            let text = format!("no such image `{}`", text.escape_debug());
-            Err(Fault::new(Kind::NotFound, text.clone()).hint(format!("box pull {}", request_image(request))).into())
+            let missing = format!("no such image `{}`", text.escape_debug());
+            Err(Fault::new(Kind::NotFound, missing).hint(format!("box pull {text}")).into())
         }
         // What there is serves where no registry answers; a lie or an interruption is told.
         (PullPolicy::Newer, Some(image)) => pull().or_else(|error| match crate::base::error::kind(&error) {
@@ -175,7 +185,6 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
     let (capabilities, cap_add, cap_drop) = capability_sets(&request)?;
     let rights = rights::decide(&request, &capabilities)?;
     let stop_signal = request.stop_signal.as_ref().or(image.stop_signal.as_ref());
-    let mounts = absolute_mounts(request.mounts.clone())?;
     let mut labels = image.labels.clone();
     labels.extend(request.labels.clone());
     Ok(Config {
@@ -189,8 +198,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         workdir: workdir(&request, image)?,
         user: user(&request, image, engine.caller())?,
         hostname,
-        volumes: volumes(image, &mounts),
-        mounts,
+        mounts: Vec::new(),
         read_only: request.read_only,
         network: request.network.unwrap_or_default(),
         ports: request.ports,
@@ -304,34 +312,6 @@ fn user(request: &Request, image: &ImageConfig, caller: (u32, u32)) -> Result<St
         return Err(fault(Kind::BadData, format!("`{}` cannot be a user", text.escape_debug())));
     }
     Ok(text)
-}
-
-/// The image's volumes that nothing of the user's covers.
-fn volumes(image: &ImageConfig, mounts: &[Mount]) -> Vec<PathBuf> {
-    let usable = |path: &&PathBuf| {
-        let named = path.components().filter(|part| matches!(part, Component::Normal(_))).count();
-        let plain = path.is_absolute() && named > 0 && !path.components().any(|part| part == Component::ParentDir);
-        let system = ["/proc", "/sys", "/dev"].iter().any(|dir| path.starts_with(dir));
-        let control = path.to_string_lossy().chars().any(char::is_control);
-        plain && !system && !control && !mounts.iter().any(|mount| target(mount) == path.as_path())
-    };
-    let paths: Vec<PathBuf> = image.volumes.iter().map(PathBuf::from).collect();
-    paths.iter().filter(usable).cloned().collect()
-}
-
-fn absolute_mounts(mounts: Vec<Mount>) -> Result<Vec<Mount>> {
-    let absolute = |mount| match mount {
-        Mount::Bind { source, target, read_only, recursive } => {
-            let source = std::path::absolute(&source)?;
-            if !source.exists() {
-                let text = format!("cannot mount `{}`: it does not exist", source.display());
-                return Err(Fault::new(Kind::Usage, text).hint(format!("mkdir -p {}", source.display())).into());
-            }
-            Ok(Mount::Bind { source, target, read_only, recursive })
-        }
-        tmpfs => Ok(tmpfs),
-    };
-    mounts.into_iter().map(absolute).collect()
 }
 
 /// The default of `--userns`, from the environment.

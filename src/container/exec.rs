@@ -68,7 +68,7 @@ pub fn exec(engine: &Engine, container: &Container, request: ExecRequest, termin
     engine.enter()?;
     let pidfd = proc::open(run.pid, run.pid_started)
         .ok_or_else(|| fault(Kind::WrongState, "its process has ended").context(deed()))?;
-    let facts = host::facts(engine, &container.dir, &config)?;
+    let facts = host::facts(engine, &container.dir, &config, super::mounts::Lent::default())?;
     let spec = spec::spec(&config, &facts)?;
     let command = spec.process().as_ref().context("the specification has no process")?;
     let filter = rights::filter(&config);

@@ -3,8 +3,8 @@
 
 use super::config::RootSource;
 use super::list::Summary;
+use super::mounts::Source;
 use super::record::Status;
-use super::request::Mount;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::time;
 use crate::engine::Engine;
@@ -156,13 +156,14 @@ impl Filters {
 
 /// Where something is mounted, and what.
 fn mounted(row: &Summary) -> impl Iterator<Item = String> {
-    let config = &row.container.config;
-    let targets = config.volumes.iter().map(|path| path.display().to_string());
-    let mounts = config.mounts.iter().flat_map(|mount| match mount {
-        Mount::Bind { source, target, .. } => vec![source.display().to_string(), target.display().to_string()],
-        Mount::Tmpfs { target, .. } => vec![target.display().to_string()],
-    });
-    targets.chain(mounts)
+    row.container.config.mounts.iter().flat_map(|mount| {
+        let source = match &mount.source {
+            Source::Bind { source } => Some(source.display().to_string()),
+            Source::Volume { name, .. } => Some(name.clone()),
+            _ => None,
+        };
+        source.into_iter().chain([mount.target.display().to_string()])
+    })
 }
 
 fn test(text: &str, now: i64) -> Result<Test> {

@@ -1,6 +1,7 @@
 //! What starting needs to know of the host: ids, limits, files that are bound into the container.
 
 use super::config::Config;
+use super::mounts::Lent;
 use super::spec::Host;
 use crate::engine::Engine;
 use crate::network;
@@ -37,7 +38,7 @@ fn mapped(file: &str) -> u32 {
 }
 
 /// Everything that the specification needs.
-pub fn facts(engine: &Engine, dir: &Path, config: &Config) -> Result<Host> {
+pub fn facts(engine: &Engine, dir: &Path, config: &Config, lent: Lent) -> Result<Host> {
     let ids = ids(engine)?;
     let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20).min(1 << 20);
     let devices = if config.privileged && *engine.ids()? == Ids::Root { devices() } else { Vec::new() };
@@ -49,6 +50,7 @@ pub fn facts(engine: &Engine, dir: &Path, config: &Config) -> Result<Host> {
         tty_group: ids.subordinate >= 5,
         subordinate: ids.subordinate,
         caller: ids.caller,
+        lent,
         devices,
         rights: super::rights::facts(engine, config)?,
     })

@@ -58,7 +58,7 @@ pub fn remove_image(engine: &Engine, text: &str, force: bool) -> Result<Vec<Remo
         // One name of several is only taken away.
         if let Some(image) = image.filter(|image| image.names.len() < 2 || name_meant(image, text).is_none()) {
             for container in super::used_by(engine, &image.id) {
-                super::remove(engine, &container, super::RemoveOptions { force: true, time: None })?;
+                super::remove(engine, &container, super::RemoveOptions { force: true, ..Default::default() })?;
             }
         }
     }

@@ -1,8 +1,9 @@
 //! `inspect`: a container as podman's JSON, with the keys that scripts read.
 
 use super::config::{Config, RootSource};
+use super::mounts::{Mount, Source};
 use super::record::{Container, Status};
-use super::request::{LogDriver, Mount, Userns};
+use super::request::{LogDriver, Userns};
 use crate::base::signal;
 use crate::base::time::rfc3339;
 use crate::engine::Engine;
@@ -52,7 +53,7 @@ pub fn inspect(engine: &Engine, container: &Container) -> Value {
             "Name": "overlay",
             "Data": { "LowerDir": lower.join(":"), "UpperDir": text("upper"), "WorkDir": text("work") },
         },
-        "Mounts": mounts(container),
+        "Mounts": mounts(engine, container),
         "Dependencies": [],
         "NetworkSettings": network(config, &status),
         "Namespace": "",
@@ -150,34 +151,43 @@ pub(super) fn network_mode(mode: &NetworkMode) -> &'static str {
     }
 }
 
-fn mounts(container: &Container) -> Value {
-    let volumes = container.config.volumes.iter().enumerate().map(|(number, target)| {
-        json!({
-            "Type": "volume",
-            "Name": format!("{}-{number}", container.config.id),
-            "Source": container.dir.join("volumes").join(number.to_string()).display().to_string(),
-            "Destination": target.display().to_string(),
-            "Driver": "local",
-            "Mode": "",
-            "Options": ["rbind", "nosuid", "nodev"],
-            "RW": true,
-            "Propagation": "rprivate",
-        })
+fn mounts(engine: &Engine, container: &Container) -> Value {
+    container.config.mounts.iter().filter_map(|mount| mount_keys(engine, mount)).collect()
+}
+
+/// A folder or volume; podman lists no file systems of the container's own here.
+fn mount_keys(engine: &Engine, mount: &Mount) -> Option<Value> {
+    let options = &mount.options;
+    let (kind, name, source, driver) = match &mount.source {
+        Source::Bind { source } => ("bind", None, source.display().to_string(), String::new()),
+        Source::Volume { name, .. } => {
+            let volume = crate::volume::record::load(&engine.dirs, name);
+            let place = volume.as_ref().map(|volume| volume.mount_point().display().to_string()).unwrap_or_default();
+            let driver = volume.map_or_else(|| "local".to_owned(), |volume| volume.record.driver);
+            ("volume", Some(name.clone()), place, driver)
+        }
+        Source::Image { reference, .. } => ("image", None, reference.clone(), String::new()),
+        Source::Tmpfs | Source::Devpts | Source::Glob { .. } => return None,
+    };
+    let mut words = vec![if options.single { "bind" } else { "rbind" }.to_owned()];
+    words.extend(options.flags.iter().cloned());
+    let mut keys = json!({
+        "Type": kind,
+        "Source": source,
+        "Destination": mount.target.display().to_string(),
+        "Driver": driver,
+        "Mode": "",
+        "Options": words,
+        "RW": !options.read_only,
+        "Propagation": options.propagation.as_deref().unwrap_or("rprivate"),
     });
-    let binds = container.config.mounts.iter().filter_map(|mount| match mount {
-        Mount::Bind { source, target, read_only, recursive } => Some(json!({
-            "Type": "bind",
-            "Source": source.display().to_string(),
-            "Destination": target.display().to_string(),
-            "Driver": "",
-            "Mode": "",
-            "Options": [if *recursive { "rbind" } else { "bind" }],
-            "RW": !read_only,
-            "Propagation": "rprivate",
-        })),
-        Mount::Tmpfs { .. } => None,
-    });
-    volumes.chain(binds).collect()
+    if let Some(name) = name {
+        keys["Name"] = json!(name);
+    }
+    if let Some(path) = &options.subpath {
+        keys["SubPath"] = json!(path.display().to_string());
+    }
+    Some(keys)
 }
 
 fn config_keys(config: &Config) -> Value {
@@ -198,7 +208,7 @@ fn config_keys(config: &Config) -> Value {
         "Env": config.env,
         "Cmd": command,
         "Image": config.image_name(),
-        "Volumes": set(config.volumes.iter().map(|path| path.display().to_string()).collect()),
+        "Volumes": set(anonymous_volumes(config)),
         "WorkingDir": config.workdir,
         "Entrypoint": entrypoint,
         "Labels": config.labels,
@@ -208,19 +218,27 @@ fn config_keys(config: &Config) -> Value {
     })
 }
 
+/// What the image declares, where nothing else was mounted there.
+fn anonymous_volumes(config: &Config) -> Vec<String> {
+    let anonymous = |mount: &&Mount| matches!(mount.source, Source::Volume { anonymous: true, .. });
+    config.mounts.iter().filter(anonymous).map(|mount| mount.target.display().to_string()).collect()
+}
+
 fn host_config(container: &Container) -> Value {
     let config = &container.config;
     let mut binds = Vec::new();
     let mut tmpfs = Map::new();
     for mount in &config.mounts {
-        match mount {
-            Mount::Bind { source, target, read_only, .. } => {
-                let mode = if *read_only { "ro" } else { "rw" };
-                binds.push(format!("{}:{}:{mode}", source.display(), target.display()));
+        let target = mount.target.display();
+        let mode = if mount.options.read_only { "ro" } else { "rw" };
+        match &mount.source {
+            Source::Bind { source } => binds.push(format!("{}:{target}:{mode}", source.display())),
+            Source::Volume { name, .. } => binds.push(format!("{name}:{target}:{mode}")),
+            Source::Tmpfs => {
+                let words = [mount.options.flags.as_slice(), mount.options.data.as_slice()].concat();
+                drop(tmpfs.insert(target.to_string(), json!(words.join(","))));
             }
-            Mount::Tmpfs { target, options } => {
-                drop(tmpfs.insert(target.display().to_string(), json!(options.join(","))))
-            }
+            _ => {}
         }
     }
     let log = match config.log_driver {

@@ -41,7 +41,10 @@ pub fn list(engine: &Engine) -> Vec<Summary> {
 
 /// The layers that containers stand on, which garbage collection must leave.
 pub fn layers_in_use(engine: &Engine) -> HashSet<Digest> {
-    super::all(engine).iter().flat_map(|container| container.config.layers().to_vec()).collect()
+    super::all(engine)
+        .iter()
+        .flat_map(|container| container.config.layers_in_use().cloned().collect::<Vec<_>>())
+        .collect()
 }
 
 /// The containers made from an image.

@@ -16,6 +16,7 @@ mod list;
 mod logs;
 pub mod mounts;
 mod names;
+mod owners;
 mod prune;
 pub mod record;
 mod remove;

@@ -1,13 +1,14 @@
 //! `prune`: removing what is not in use, all at once, or saying what that would free.
 
 use super::record::Status;
-use super::{Container, RemoveOptions, Summary, collect, remove};
+use super::{Container, RemoveOptions, Summary, collect, mounts, remove};
 use crate::base::digest::Digest;
 use crate::base::id::ContainerId;
 use crate::container::config::RootSource;
 use crate::engine::Engine;
 use crate::image::{self, Image};
 use crate::store::disk_usage;
+use crate::volume::{self, Volume};
 use anyhow::Result;
 use std::collections::HashSet;
 
@@ -18,6 +19,8 @@ pub struct PruneOptions<'a> {
     pub containers: Option<&'a dyn Fn(&Container) -> bool>,
     /// Images that no container uses, those that this is true for.
     pub images: Option<&'a dyn Fn(&Image) -> bool>,
+    /// Volumes that no container has, those that this is true for.
+    pub volumes: Option<&'a dyn Fn(&Volume) -> bool>,
     /// Count, and remove nothing.
     pub dry_run: bool,
 }
@@ -29,6 +32,8 @@ pub struct Pruned {
     pub containers: Vec<ContainerId>,
     /// The images.
     pub images: Vec<Image>,
+    /// The volumes' names.
+    pub volumes: Vec<String>,
     /// Bytes on the disk.
     pub freed: u64,
     /// Somebody adds content just now: that of the images is freed later.
@@ -56,6 +61,9 @@ pub fn prune(engine: &Engine, options: &PruneOptions<'_>) -> Result<Pruned> {
             stay.push(row.container);
         }
     }
+    if let Some(wanted) = options.volumes {
+        prune_volumes(engine, wanted, &stay, options.dry_run, &mut pruned)?;
+    }
     if let Some(wanted) = options.images {
         let used = images_of(&stay);
         pruned.images = image::list(&engine.store)?;
@@ -77,6 +85,29 @@ pub fn prune(engine: &Engine, options: &PruneOptions<'_>) -> Result<Pruned> {
         None => pruned.busy = true,
     }
     Ok(pruned)
+}
+
+/// Remove the volumes that none of the containers that stay has.
+fn prune_volumes(
+    engine: &Engine,
+    wanted: &dyn Fn(&Volume) -> bool,
+    stay: &[Container],
+    dry_run: bool,
+    pruned: &mut Pruned,
+) -> Result<()> {
+    for volume in volume::all(&engine.dirs) {
+        let name = volume.record.name.clone();
+        if !wanted(&volume) || stay.iter().any(|container| mounts::uses(container, &name)) {
+            continue;
+        }
+        let bytes = disk_usage(&volume.data())?;
+        // One that somebody has begun to use stays.
+        if dry_run || mounts::remove(&engine.dirs, volume, None).is_ok() {
+            pruned.freed += bytes;
+            pruned.volumes.push(name);
+        }
+    }
+    Ok(())
 }
 
 /// The ids of the images that containers were made from.

@@ -191,6 +191,9 @@ impl Container {
     pub fn delete(&self, dirs: &Dirs) -> Result<()> {
         // So that the next command finds what we leave if we are killed; on a disk of its own, as a rule.
         let _ = make_dir(&self.run_dir);
+        if self.config.remove {
+            super::mounts::remove_anonymous(dirs, self)?;
+        }
         // It may have been renamed since it was read.
         let current = read_name(&self.dir.join("config.json")).map_or(self.config.name.clone(), |config| config.name);
         let name = dirs.names().join(current);

@@ -14,13 +14,18 @@ use anyhow::Result;
 pub struct RemoveOptions {
     /// Stop it first.
     pub force: bool,
+    /// With the anonymous volumes that were made for it.
+    pub volumes: bool,
     /// Seconds before it is killed; `None`: 0 for force.
     pub time: Option<i64>,
 }
 
 /// A container that is about to be removed.
 #[derive(Debug)]
-pub struct Removing(Option<Stopping>);
+pub struct Removing {
+    stopping: Option<Stopping>,
+    volumes: bool,
+}
 
 /// Remove a container.
 ///
@@ -34,7 +39,7 @@ pub fn remove(engine: &Engine, container: &Container, options: RemoveOptions) ->
 pub fn prepare_removal(engine: &Engine, container: &Container, options: RemoveOptions) -> Result<Removing> {
     let name = &container.config.name;
     if !matches!(container.status(), Status::Running(_) | Status::Starting | Status::Restarting(_)) {
-        return Ok(Removing(None));
+        return Ok(Removing { stopping: None, volumes: options.volumes });
     }
     if !options.force {
         let text = format!("cannot remove container `{name}`: it is running");
@@ -44,13 +49,14 @@ pub fn prepare_removal(engine: &Engine, container: &Container, options: RemoveOp
             .into());
     }
     let timeout = Some(options.time.unwrap_or(0));
-    Ok(Removing(ask(engine, container, StopOptions { timeout, signal: None })?))
+    let stopping = ask(engine, container, StopOptions { timeout, signal: None })?;
+    Ok(Removing { stopping, volumes: options.volumes })
 }
 
 impl Removing {
     /// Wait for the end, and take the container away.
     pub fn finish(self, engine: &Engine, container: &Container) -> Result<()> {
-        if let Some(stopping) = self.0 {
+        if let Some(stopping) = self.stopping {
             stopped(container, stopping)?;
         }
         let name = &container.config.name;
@@ -61,7 +67,12 @@ impl Removing {
         }
         let lock = Lock::try_acquire(&container.lock_path(), Share::Exclusive);
         match lock {
-            Ok(Some(_lock)) => container.delete(&engine.dirs),
+            Ok(Some(_lock)) => {
+                if self.volumes {
+                    super::mounts::remove_anonymous(&engine.dirs, container)?;
+                }
+                container.delete(&engine.dirs)
+            }
             Ok(None) => {
                 Err(Fault::new(Kind::InUse, format!("cannot remove container `{name}`: it is being started")).into())
             }

@@ -3,6 +3,7 @@
 //! Words stay as the user wrote them where their meaning depends on the image or the host (environment, user,
 //! command); what has a syntax of its own is parsed by whoever fills this in, with the parsers of the rooms below.
 
+use super::mounts::{ImageVolumes, Mount};
 use super::rights::Rights;
 use super::rights::namespaces::Namespace;
 use crate::network::{NetworkMode, PortMapping};
@@ -32,6 +33,10 @@ pub struct Request {
     pub hostname: Option<String>,
     /// `-v`, `--mount`, `--tmpfs`, in order.
     pub mounts: Vec<Mount>,
+    /// `--volumes-from`: `CONTAINER[:ro|rw|z]`.
+    pub volumes_from: Vec<String>,
+    /// `--image-volume`.
+    pub image_volumes: ImageVolumes,
     /// `--read-only`.
     pub read_only: bool,
     /// `--network`; `None`: slirp4netns.
@@ -100,30 +105,6 @@ impl Default for Source {
     fn default() -> Self {
         Self::Image(String::new())
     }
-}
-
-/// One `-v`, `--mount` or `--tmpfs`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Mount {
-    /// A folder or file of the host.
-    Bind {
-        /// Absolute, or relative to the working folder (made absolute before it is kept).
-        source: PathBuf,
-        /// Absolute, in the container.
-        target: PathBuf,
-        /// `ro`.
-        read_only: bool,
-        /// Mounts below the source are included (`rbind`, the default) or not (`bind`).
-        recursive: bool,
-    },
-    /// Memory.
-    Tmpfs {
-        /// Absolute, in the container.
-        target: PathBuf,
-        /// Mount options of mount(8) after the defaults `rw,nosuid,nodev,noexec`, such as `size=64m`, `mode=1777`, `exec`.
-        options: Vec<String>,
-    },
 }
 
 /// `--pull`.

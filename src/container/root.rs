@@ -1,6 +1,6 @@
 //! What a container's root is made of: by the storage driver, from layers or a folder.
 
-use super::config::RootSource;
+use super::config::{Config, RootSource};
 use super::record::Container;
 use super::request::Userns;
 use crate::base::error::{Fault, Kind, fault};
@@ -41,20 +41,12 @@ impl Prepared {
 pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
     let config = &container.config;
     make_dir(&container.dir.join("root"))?;
-    let lower: Vec<PathBuf> = match &config.root {
-        RootSource::Rootfs { path, overlay: false } => return Ok(Prepared::Folder(path.clone(), None)),
-        RootSource::Rootfs { path, overlay: true } => vec![path.clone()],
-        RootSource::Image { layers, .. } => layers.iter().rev().map(|layer| engine.store.layer_path(layer)).collect(),
-    };
-    for path in &lower {
-        if !path.is_dir() {
-            let text = format!("a layer of image `{}` is missing in the store", config.image_name());
-            return Err(Fault::new(Kind::BadData, text).hint(format!("box pull {}", config.image_name())).into());
-        }
+    if let RootSource::Rootfs { path, overlay: false } = &config.root {
+        return Ok(Prepared::Folder(path.clone(), None));
     }
+    let lower = lower(engine, config)?;
     let (upper, work) = (container.dir.join("upper"), container.dir.join("work"));
     let plan = OverlayPlan { lower, upper, work, volatile: config.remove };
-    volumes(container, &plan)?;
     // keep-id shows the layers' files through another map, which the kernel's overlay cannot do for ordinary users.
     let driver = if config.userns == Userns::KeepId { Driver::Copy } else { engine.driver()? };
     match driver {
@@ -68,6 +60,28 @@ pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
             })
         }
     }
+}
+
+/// The folders that the root is made of, topmost first.
+pub(super) fn lower(engine: &Engine, config: &Config) -> Result<Vec<PathBuf>> {
+    let lower: Vec<PathBuf> = match &config.root {
+        RootSource::Rootfs { path, .. } => vec![path.clone()],
+        RootSource::Image { layers, .. } => layers.iter().rev().map(|layer| engine.store.layer_path(layer)).collect(),
+    };
+    if lower.iter().any(|path| !path.is_dir()) {
+        let text = format!("a layer of image `{}` is missing in the store", config.image_name());
+        return Err(Fault::new(Kind::BadData, text).hint(format!("box pull {}", config.image_name())).into());
+    }
+    Ok(lower)
+}
+
+/// Give a copy of the image's files the owners that the container's map means.
+pub(super) fn shift(engine: &Engine, config: &Config, folder: &Path) -> Result<()> {
+    if config.userns != Userns::KeepId {
+        return Ok(());
+    }
+    super::keep_id::shift(folder, &super::host::ids(engine)?)
+        .context("cannot give the image's files the container's ids")
 }
 
 fn make_dir(path: &Path) -> Result<()> {
@@ -88,39 +102,15 @@ fn copy(engine: &Engine, container: &Container, plan: &OverlayPlan) -> Result<Pr
         crate::base::fs::remove_tree(&partial)?;
         make_dir(&partial)?;
         crate::store::copy_layers(plan, &partial).context("cannot copy the image's layers")?;
-        if container.config.userns == Userns::KeepId {
-            let ids = super::host::ids(engine)?;
-            super::keep_id::shift(&partial, &ids).context("cannot give the image's files the container's ids")?;
-        }
+        shift(engine, &container.config, &partial)?;
         std::fs::rename(&partial, &rootfs).with_context(|| format!("cannot make `{}`", rootfs.display()))?;
         timing::phase("copy layers");
     }
     Ok(Prepared::Folder(rootfs, None))
 }
 
-/// The image's volumes: a folder of the container's own each, filled with what the image has there.
-fn volumes(container: &Container, plan: &OverlayPlan) -> Result<()> {
-    for (number, target) in container.config.volumes.iter().enumerate() {
-        let path = container.dir.join("volumes").join(number.to_string());
-        if path.exists() {
-            continue;
-        }
-        make_dir(&container.dir.join("volumes"))?;
-        let partial = path.with_extension("partial");
-        crate::base::fs::remove_tree(&partial)?;
-        make_dir(&partial)?;
-        let lower = below(&plan.lower, target);
-        if !lower.is_empty() {
-            crate::store::copy_layers(&OverlayPlan { lower, ..plan.clone() }, &partial)
-                .context("cannot fill a volume")?;
-        }
-        std::fs::rename(&partial, &path).with_context(|| format!("cannot make `{}`", path.display()))?;
-    }
-    Ok(())
-}
-
 /// The folder `target` in each layer that has it, topmost first, down to the first layer that hides those below.
-fn below(layers: &[PathBuf], target: &Path) -> Vec<PathBuf> {
+pub(super) fn below(layers: &[PathBuf], target: &Path) -> Vec<PathBuf> {
     let relative = target.strip_prefix("/").unwrap_or(target);
     let mut found = Vec::new();
     'layers: for layer in layers {

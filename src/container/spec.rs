@@ -3,7 +3,8 @@
 //! The tables are podman's: mounts, `/dev`, masks. See <https://github.com/opencontainers/runtime-spec>.
 
 use super::config::Config;
-use super::request::{Mount as Wish, Userns};
+use super::mounts::{self, Lent};
+use super::request::Userns;
 use super::rights;
 use super::rights::namespaces::Namespace;
 use crate::network::NetworkMode;
@@ -34,6 +35,8 @@ pub struct Host {
     pub subordinate: u32,
     /// The caller's ids outside, for `keep-id`.
     pub caller: (u32, u32),
+    /// What was made ready to be mounted.
+    pub lent: Lent,
     /// For real root: devices that a privileged container gets, `/dev/…`.
     pub devices: Vec<PathBuf>,
     /// What the options for security and namespaces need.
@@ -61,7 +64,7 @@ pub fn spec(config: &Config, host: &Host) -> Result<Spec> {
     if config.uts.is_own() {
         builder = builder.hostname(config.hostname.clone());
     }
-    let mut spec = builder.mounts(mounts(config, host)?).linux(linux.build()?).build()?;
+    let mut spec = builder.mounts(all_mounts(config, host)?).linux(linux.build()?).build()?;
     if !config.uts.is_own() {
         // The builder's default is a name of its own.
         spec.set_hostname(None);
@@ -147,7 +150,7 @@ fn mount(target: impl Into<PathBuf>, kind: &str, source: impl Into<PathBuf>, opt
     Ok(MountBuilder::default().destination(target).typ(kind).source(source).options(options).build()?)
 }
 
-fn mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
+fn all_mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
     let mut list = system_mounts(config, host)?;
     for file in ["resolv.conf", "hosts", "hostname"] {
         let target = Path::new("/etc").join(file);
@@ -162,36 +165,14 @@ fn mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
             }
         }
     }
-    for (number, target) in config.volumes.iter().enumerate() {
-        list.push(mount(
-            target,
-            "bind",
-            host.dir.join("volumes").join(number.to_string()),
-            &["rbind", "nosuid", "nodev"],
-        )?);
-    }
-    for wish in &config.mounts {
-        list.push(match wish {
-            Wish::Bind { source, target, read_only, recursive } => {
-                let bind = if *recursive { "rbind" } else { "bind" };
-                mount(target, "bind", source, &[bind, if *read_only { "ro" } else { "rw" }, "rprivate"])?
-            }
-            Wish::Tmpfs { target, options } => {
-                let mut all = vec!["rw", "nosuid", "nodev", "noexec"];
-                all.extend(options.iter().map(String::as_str));
-                mount(target, "tmpfs", "tmpfs", &all)?
-            }
-        });
-    }
+    list.extend(mounts::lent_mounts(config, &host.lent, &host.dir)?);
     // A mount below another must come after it, whatever the order on the command line.
     list.sort_by_key(|mount| mount.destination().components().count());
     Ok(list)
 }
 
 fn is_target(config: &Config, path: &Path) -> bool {
-    config.mounts.iter().any(|wish| match wish {
-        Wish::Bind { target, .. } | Wish::Tmpfs { target, .. } => target == path,
-    })
+    config.mounts.iter().any(|mount| mount.target == path)
 }
 
 fn system_mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::record::{Container, Exit, Run, Status};
 use super::root::{self, Fuse, Prepared};
-use super::{host, rights, spec};
+use super::{host, mounts, rights, spec};
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
@@ -151,8 +151,10 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     container.clear_run()?;
     let root = root::prepare(engine, container)?;
     host::write_files(&container.dir, config)?;
-    let facts = host::facts(engine, &container.dir, config)?;
+    let lent = mounts::lend(engine, container)?;
+    let facts = host::facts(engine, &container.dir, config, lent)?;
     let spec = spec::spec(config, &facts)?;
+    mounts::own(engine, container, &spec)?;
     let trees = rights::trees(engine, config)?;
     let attached = matches!(mode, Mode::Attached(_));
     let size = if config.tty && attached {

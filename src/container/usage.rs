@@ -6,6 +6,7 @@ use crate::base::digest::Digest;
 use crate::engine::Engine;
 use crate::image::{self, Image};
 use crate::store::disk_usage;
+use crate::volume::Volume;
 use anyhow::Result;
 use std::collections::{HashMap, HashSet};
 
@@ -20,6 +21,8 @@ pub struct Usage {
     pub images_reclaimable: u64,
     /// The containers, newest first.
     pub containers: Vec<ContainerUsage>,
+    /// The volumes, by name.
+    pub volumes: Vec<VolumeUsage>,
 }
 
 /// An image's.
@@ -42,8 +45,17 @@ pub struct ContainerUsage {
     pub row: Summary,
     /// All that is its own, but for volumes.
     pub size: u64,
-    /// Its volumes: number and size of each.
-    pub volumes: Vec<(usize, u64)>,
+}
+
+/// A volume's.
+#[derive(Debug)]
+pub struct VolumeUsage {
+    /// The volume.
+    pub volume: Volume,
+    /// Its files.
+    pub size: u64,
+    /// How many containers have it.
+    pub links: usize,
 }
 
 impl ContainerUsage {
@@ -89,8 +101,14 @@ pub fn usage(engine: &Engine) -> Result<Usage> {
     let unused = images.iter().filter(|image| image.containers == 0).map(|image| image.image.id.clone()).collect();
     let manifests = image::manifests(&engine.store, &unused)?;
     let images_reclaimable = super::collect::collectable(engine, &manifests, &HashSet::new())?;
+    let users = containers;
     let containers = rows.into_iter().map(of_container).collect::<Result<_>>()?;
-    Ok(Usage { images, images_size, images_reclaimable, containers })
+    let volumes = crate::volume::all(&engine.dirs).into_iter().map(|volume| {
+        let links = users.iter().filter(|user| super::mounts::uses(user, &volume.record.name)).count();
+        Ok(VolumeUsage { size: disk_usage(&volume.data())?, links, volume })
+    });
+    let volumes = volumes.collect::<Result<_>>()?;
+    Ok(Usage { images, images_size, images_reclaimable, containers, volumes })
 }
 
 /// What an image is made of, each piece once.
@@ -102,11 +120,5 @@ fn pieces(image: &Image) -> HashSet<Piece> {
 }
 
 fn of_container(row: Summary) -> Result<ContainerUsage> {
-    let folder = row.container.dir.join("volumes");
-    let volumes: Vec<(usize, u64)> = (0..row.container.config.volumes.len())
-        .map(|number| Ok((number, disk_usage(&folder.join(number.to_string()))?)))
-        .collect::<Result<_>>()?;
-    let all = disk_usage(&row.container.dir)?;
-    let size = all.saturating_sub(volumes.iter().map(|(_, bytes)| bytes).sum());
-    Ok(ContainerUsage { row, size, volumes })
+    Ok(ContainerUsage { size: disk_usage(&row.container.dir)?, row })
 }

@@ -181,7 +181,7 @@ impl TestEnv {
         let mut left = Vec::new();
         let unwinding = std::thread::panicking();
         if self.data().join("containers").exists() && !unwinding {
-            let outcome = self.box_(&["rm", "-f", "-a", "-t", "0"]);
+            let outcome = self.box_(&["rm", "-f", "-a", "-v", "-t", "0"]);
             if outcome.code != 0 {
                 left.push(format!("cannot remove the containers\n{outcome}"));
             }

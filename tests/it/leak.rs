@@ -107,6 +107,10 @@ pub fn files(data: &Path, run: &Path) -> Vec<String> {
             .into_iter()
             .filter(|path| path.file_name().is_none_or(|name| !name.to_string_lossy().starts_with("holder"))),
     );
+    // Anonymous volumes, which go with their containers: a name of 64 digits.
+    left.extend(
+        list(&data.join("volumes")).into_iter().filter(|path| path.file_name().is_some_and(|name| name.len() == 64)),
+    );
     left.into_iter().map(|path| format!("file: {}", path.display())).collect()
 }
 

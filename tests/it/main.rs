@@ -55,6 +55,7 @@ mod sandbox;
 mod top;
 mod system;
 mod tty;
+mod volumes;
 
 // What can go wrong.
 mod evil;

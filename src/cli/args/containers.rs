@@ -162,8 +162,8 @@ pub struct Rm {
     /// How long -f waits before SIGKILL; -1 for ever [default: the container's, else 10]
     #[arg(short, long, alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true, requires = "force")]
     pub time: Option<i64>,
-    /// Volumes made for the container go too (this release makes none)
-    #[arg(short, long, hide = true)]
+    /// The anonymous volumes that were made for it go too
+    #[arg(short, long)]
     pub volumes: bool,
     /// Containers that need it go too (this release makes none that do)
     #[arg(long, hide = true)]

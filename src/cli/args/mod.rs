@@ -12,6 +12,7 @@ pub mod rights;
 pub mod making;
 pub mod run;
 pub mod system;
+pub mod volumes;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, Parser, Subcommand};
@@ -109,6 +110,9 @@ Images:
   import     Make an image of the archive of a root file system
   image      All commands for images
 
+Files that outlive containers:
+  volume     Make, list and remove volumes
+
 The host:
   info       Print what this host and this box can do
   version    Print versions
@@ -188,6 +192,9 @@ pub enum Verb {
     /// All commands for containers
     #[command(subcommand)]
     Container(ContainerVerb),
+    /// Make, list and remove volumes
+    #[command(subcommand)]
+    Volume(volumes::VolumeVerb),
     /// Print what this host and this box can do
     Info(host::Info),
     /// Print versions

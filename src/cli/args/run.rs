@@ -96,18 +96,34 @@ pub struct ContainerOptions {
     #[arg(long, help_heading = "The image")]
     pub rootfs: bool,
 
-    /// Lend a folder or file: HOST:CONTAINER[:ro]
+    /// Lend a folder, a file or a volume: [HOST|VOLUME:]CONTAINER[:OPTIONS]
     ///
-    /// HOST begins with / or a dot and must exist. Options, separated by commas: ro, rw, rbind (the default: mounts
-    /// below it are included), bind.
-    #[arg(short, long, value_name = "HOST:CTR[:OPTIONS]", value_hint = ValueHint::AnyPath, help_heading = "Files")]
+    /// HOST begins with / or a dot and must exist. Another word is a volume's name; it is made if it is not there, and
+    /// filled with what the image has at that place. CONTAINER alone makes a volume that goes with the container (--rm,
+    /// `box rm -v`). Options, separated by commas: ro, rw; bind (without the mounts below HOST); exec, suid, dev and
+    /// noexec, nosuid, nodev; nocopy (do not fill); U (give the files to the container's user); O (changes stay above
+    /// HOST; upperdir=, workdir= say where); idmap (root); rshared, rslave, rprivate; z, Z.
+    #[arg(short, long, value_name = "SOURCE:CTR[:OPTIONS]", value_hint = ValueHint::AnyPath, help_heading = "Files")]
     pub volume: Vec<String>,
-    /// Mount something: type=bind,src=HOST,dst=CTR[,ro] or type=tmpfs,dst=CTR[,tmpfs-size=64m]
+    /// Mount something: type=bind|volume|image|tmpfs|devpts|glob,src=SOURCE,dst=CTR[,ro]
+    ///
+    /// Besides: subpath=DIR (bind, volume, image: only this part of it), bind-propagation, bind-nonrecursive, idmap, U;
+    /// volume-nocopy, volume-driver, volume-opt, volume-label; tmpfs-size, tmpfs-mode, notmpcopyup; rw (image: changes
+    /// stay with the container). A field with a comma is quoted. type=glob takes a pattern as src.
     #[arg(long, value_name = "FIELDS", help_heading = "Files")]
     pub mount: Vec<String>,
     /// Mount memory: CTR[:size=64m,mode=1777,exec]
+    ///
+    /// What the image has there is copied in, unless notmpcopyup is given.
     #[arg(long, value_name = "CTR[:OPTIONS]", help_heading = "Files")]
     pub tmpfs: Vec<String>,
+    /// Mount the volumes and folders of another container on the same places: CONTAINER[:ro]
+    #[arg(long, value_name = "CONTAINER[:OPTIONS]", value_delimiter = ',', help_heading = "Files",
+          add = ArgValueCandidates::new(complete::containers))]
+    pub volumes_from: Vec<String>,
+    /// What becomes of the volumes that the image declares: anonymous, tmpfs or ignore [default: anonymous]
+    #[arg(long, value_name = "MODE", help_heading = "Files")]
+    pub image_volume: Option<String>,
     /// Make the root file system read-only; /run, /tmp and /var/tmp stay writable, in memory
     #[arg(long, help_heading = "Files")]
     pub read_only: bool,

@@ -63,4 +63,7 @@ pub struct Prune {
     /// What.
     #[command(flatten)]
     pub prune: PruneArgs,
+    /// Anonymous volumes that no container has, too
+    #[arg(long)]
+    pub volumes: bool,
 }

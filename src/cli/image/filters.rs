@@ -1,6 +1,7 @@
 //! `--filter` of `images`, and what a name as its argument means.
 
 use crate::base::error::{Fault, Kind, fault};
+use crate::base::glob;
 use crate::base::time;
 use crate::cli::session::{self, created};
 use crate::container;
@@ -153,34 +154,9 @@ fn reference_matches(name: &str, pattern: &str) -> bool {
     let untagged = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(rest, _)| rest);
     let fits = |full: &str| {
         let ends = full.match_indices('/').filter_map(|(at, _)| full.get(at + 1..));
-        std::iter::once(full).chain(ends).any(|end| glob(pattern.as_bytes(), end.as_bytes()))
+        std::iter::once(full).chain(ends).any(|end| glob::fits(pattern, end))
     };
     fits(name) || fits(untagged)
-}
-
-/// `*` is anything, `?` one byte.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t, mut star, mut mark) = (0, 0, None, 0);
-    while let Some(&byte) = text.get(t) {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some(p);
-                mark = t;
-                p += 1;
-            }
-            Some(&b) if b == b'?' || b == byte => {
-                p += 1;
-                t += 1;
-            }
-            _ => {
-                let Some(at) = star else { return false };
-                p = at + 1;
-                mark += 1;
-                t = mark;
-            }
-        }
-    }
-    pattern.get(p..).is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
 }
 
 #[cfg(test)]

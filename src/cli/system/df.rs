@@ -64,8 +64,6 @@ impl Line {
 
 fn lines(usage: &Usage) -> Vec<Line> {
     let idle = |container: &&ContainerUsage| !container.is_active();
-    let volumes = |container: &ContainerUsage| container.volumes.iter().map(|(_, bytes)| bytes).sum::<u64>();
-    let count = |containers: &mut dyn Iterator<Item = &ContainerUsage>| containers.map(|c| c.volumes.len()).sum();
     let containers = &usage.containers;
     let active = || containers.iter().filter(|container| container.is_active());
     vec![
@@ -85,10 +83,10 @@ fn lines(usage: &Usage) -> Vec<Line> {
         },
         Line {
             kind: "Local Volumes",
-            total: count(&mut containers.iter()),
-            active: count(&mut active()),
-            size: containers.iter().map(volumes).sum(),
-            reclaimable: containers.iter().filter(idle).map(volumes).sum(),
+            total: usage.volumes.len(),
+            active: usage.volumes.iter().filter(|volume| volume.links > 0).count(),
+            size: usage.volumes.iter().map(|volume| volume.size).sum(),
+            reclaimable: usage.volumes.iter().filter(|volume| volume.links == 0).map(|volume| volume.size).sum(),
         },
     ]
 }
@@ -124,18 +122,15 @@ fn verbose(usage: &Usage) -> String {
             config.id.short().to_owned(),
             config.image_name(),
             config.args.join(" "),
-            used.volumes.len().to_string(),
+            config.mounts.iter().filter(|mount| mount.volume().is_some()).count().to_string(),
             size(used.size),
             time::ago(config.created, now),
             status(&used.row, now),
             config.name.clone(),
         ]);
-        // They have no names of their own.
-        volumes.extend(
-            used.volumes
-                .iter()
-                .map(|(number, bytes)| vec![format!("{}/{number}", config.name), "1".into(), size(*bytes)]),
-        );
+    }
+    for used in &usage.volumes {
+        volumes.push(vec![used.volume.record.name.clone(), used.links.to_string(), size(used.size)]);
     }
     format!(
         "Images space usage:\n\n{}\nContainers space usage:\n\n{}\nLocal Volumes space usage:\n\n{}",

@@ -1,0 +1,78 @@
+//! `box volume`: a file a verb, or a family of verbs.
+
+mod create;
+mod filter;
+mod list;
+mod remove;
+
+use super::args::Globals;
+use super::args::volumes::{Many, One, VolumeVerb};
+use super::output::print_line;
+use super::session;
+use crate::base::error::{Fault, Kind, kind};
+use crate::engine::Engine;
+use crate::volume::{self, Driver, Volume};
+use anyhow::Result;
+
+/// Do what was asked; the exit code.
+pub fn dispatch(verb: VolumeVerb, globals: &Globals) -> Result<u8> {
+    match verb {
+        VolumeVerb::Create(args) => create::create(args, globals),
+        VolumeVerb::Ls(args) => list::ls(&args, globals),
+        VolumeVerb::Inspect(args) => list::inspect(&args, globals),
+        VolumeVerb::Rm(args) => remove::rm(&args, globals),
+        VolumeVerb::Prune(args) => remove::prune(&args, globals),
+        VolumeVerb::Exists(args) => exists(&args, globals),
+        VolumeVerb::Mount(args) => mount(&args, globals),
+        VolumeVerb::Unmount(args) => unmount(&args, globals),
+    }
+}
+
+fn exists(args: &One, globals: &Globals) -> Result<u8> {
+    match volume::find(&session::open(globals)?.dirs, &args.name) {
+        Ok(_) => Ok(0),
+        Err(error) if kind(&error) == Kind::NotFound => Ok(1),
+        Err(error) => Err(error),
+    }
+}
+
+fn mount(args: &Many, globals: &Globals) -> Result<u8> {
+    let engine = session::open(globals)?;
+    each(&engine, &args.names, |volume| print_line(&in_a_folder(&volume)?.display().to_string()))
+}
+
+fn unmount(args: &Many, globals: &Globals) -> Result<u8> {
+    let engine = session::open(globals)?;
+    each(&engine, &args.names, |volume| {
+        in_a_folder(&volume)?;
+        print_line(&volume.record.name)
+    })
+}
+
+/// Where its files are, if they are somewhere without a container.
+fn in_a_folder(volume: &Volume) -> Result<std::path::PathBuf> {
+    let name = &volume.record.name;
+    match volume.driver()? {
+        Driver::Folder | Driver::Bind { .. } => Ok(volume.mount_point()),
+        Driver::Image { reference } => {
+            let text = format!("volume `{name}` is an image, which containers mount");
+            Err(Fault::new(Kind::Usage, text).hint(format!("box run --rm -it -v {name}:/{name} {reference} sh")).into())
+        }
+        Driver::Tmpfs { .. } | Driver::Kernel { .. } => {
+            let text = format!("volume `{name}` is mounted by each container for itself");
+            Err(Fault::new(Kind::Usage, text).hint(format!("box run --rm -it -v {name}:/mnt alpine sh")).into())
+        }
+    }
+}
+
+/// Do the deed to each volume that was named; report each failure.
+fn each(engine: &Engine, names: &[String], deed: impl Fn(Volume) -> Result<()>) -> Result<u8> {
+    let mut failures = Vec::new();
+    for name in names {
+        if let Err(error) = volume::find(&engine.dirs, name).and_then(&deed) {
+            super::errors::report(&error);
+            failures.push(kind(&error));
+        }
+    }
+    Ok(session::code(&failures))
+}
