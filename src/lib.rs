@@ -8,6 +8,8 @@
 pub mod base;
 /// The kernel, one wrapper for one syscall; the only unsafe code.
 pub mod sys;
+/// What has happened: a journal that every verb appends to.
+pub mod events;
 /// What the user and the host have configured: registries.conf, auth files.
 pub mod config;
 /// Other people's formats: image references, manifests, configs. No I/O.

@@ -24,7 +24,7 @@ pub fn attach(args: &Attach, globals: &Globals) -> Result<u8> {
         detach_keys,
         sig_proxy: args.sig_proxy,
     };
-    let started = session::with_terminal(|terminal| container::attach(&container, &options, terminal))?;
+    let started = session::with_terminal(|terminal| container::attach(&engine, &container, &options, terminal))?;
     Ok(match started {
         Started::Ended(code) => session::exit_code(code),
         Started::Running => 0,

@@ -7,7 +7,9 @@ pub mod args;
 mod attach;
 mod complete;
 mod errors;
+mod events;
 mod exec;
+mod healthcheck;
 mod history;
 mod image;
 mod images;
@@ -15,6 +17,7 @@ mod import;
 mod info;
 mod inspect;
 mod kill;
+mod life;
 mod load;
 mod logs;
 mod output;
@@ -45,6 +48,7 @@ mod wait;
 use crate::base::{env, timing};
 use crate::sys::process::default_sigpipe;
 use anyhow::Result;
+use args::life::HealthcheckVerb;
 use args::{Cli, ContainerVerb, Globals, ImageVerb, Verb};
 use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
@@ -113,6 +117,8 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::System(verb) => system::system(&verb, globals),
         Verb::Image(verb) => dispatch_image(verb, globals),
         Verb::Container(verb) => dispatch_container(verb, globals),
+        Verb::Healthcheck(HealthcheckVerb::Run(args)) => healthcheck::run(&args, globals),
+        Verb::Events(args) => events::events(&args, globals),
         Verb::Info(args) => info::info(&args, globals),
         Verb::Version(args) => version::version(&args),
         Verb::Volume(verb) => volume::dispatch(verb, globals),
@@ -135,6 +141,7 @@ fn dispatch_container(verb: ContainerVerb, globals: &Globals) -> Result<u8> {
         ContainerVerb::Ls(args) => Verb::Ps(args),
         ContainerVerb::Port(args) => Verb::Port(args),
         ContainerVerb::Top(args) => Verb::Top(args),
+        ContainerVerb::Healthcheck(args) => return healthcheck::run(&args, globals),
         ContainerVerb::Prune(args) => return prune::prune(&args, globals),
         ContainerVerb::Logs(args) => Verb::Logs(args),
         ContainerVerb::Exec(args) => Verb::Exec(args),

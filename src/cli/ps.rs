@@ -222,13 +222,6 @@ fn unix(nanos: i64) -> i64 {
     if nanos == 0 { -62_135_596_800 } else { nanos / 1_000_000_000 }
 }
 
-fn restarts(row: &Summary) -> u32 {
-    match &row.status {
-        Status::Running(run) | Status::Restarting(run) => run.restarts,
-        _ => 0,
-    }
-}
-
 /// Empty without a check.
 fn health(row: &Summary) -> &'static str {
     match row.health() {
@@ -278,7 +271,7 @@ fn as_json(row: &Summary, size: Option<&Size>, now: i64) -> Value {
         "Pod": "",
         "PodName": "",
         "Ports": row.ports().iter().map(port).collect::<Vec<_>>(),
-        "Restarts": restarts(row),
+        "Restarts": row.restarts(),
         "Size": size.map(|size| json!({ "rootFsSize": size.written + size.image, "rwSize": size.written })),
         "StartedAt": unix(started(row)),
         "State": row.status.word(),
@@ -306,7 +299,7 @@ fn fields(row: &Summary, size: Option<&Size>, full: bool, now: i64) -> Value {
         "Ports": ports(row), "ExposedPorts": config.exposed.join(","),
         "Labels": config.labels, "Mounts": mounts(row).join(","), "Networks": network(row).join(","),
         "Pid": row.run().map_or(0, |run| run.pid), "Pod": "", "PodName": "", "IsInfra": false,
-        "Restarts": restarts(row), "Size": size.map(size_text).unwrap_or_default(), "Health": health(row),
+        "Restarts": row.restarts(), "Size": size.map(size_text).unwrap_or_default(), "Health": health(row),
         "Cgroup": namespace(0), "IPC": namespace(1), "MNT": namespace(2), "NET": namespace(3), "PIDNS": namespace(4),
         "User": namespace(5), "UTS": namespace(6), "Namespaces": named_namespaces(row),
         "AutoRemove": config.remove, "CIDFile": config.cidfile.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),

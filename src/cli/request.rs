@@ -14,7 +14,9 @@ use std::path::PathBuf;
 /// The request of `run`.
 pub fn of_run(run: Run) -> Result<Request> {
     let request = request(run.container, run.words)?;
-    Ok(Request { detach: run.detach, ..request })
+    let stdin = run.attach.iter().any(|stream| stream.eq_ignore_ascii_case("stdin"));
+    let (remove, interactive) = (request.remove || run.rmi, request.interactive || stdin);
+    Ok(Request { detach: run.detach, remove, interactive, ..request })
 }
 
 /// The request of `create`.
@@ -77,6 +79,7 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
         remove: options.rm,
         detach: false,
         cidfile: options.cidfile,
+        life: super::life::life(options.life)?,
         ..Request::default()
     };
     super::rights::fill(options.rights, &mut request)?;

@@ -5,8 +5,9 @@ use super::args::run::{Create, Run};
 use super::output::print_line;
 use super::progress::Shown;
 use super::{errors, request, session};
-use crate::base::error::{Fault, Kind};
-use crate::container::{self, Mode, Started};
+use crate::base::error::{Fault, Kind, kind};
+use crate::container::{self, Container, Mode, Started};
+use crate::engine::Engine;
 use crate::monitor::{self, AttachOptions};
 use crate::sys::tty;
 use anyhow::Result;
@@ -19,13 +20,16 @@ pub const DETACH_KEYS: &str = "ctrl-p,ctrl-q";
 pub fn run(args: Run, globals: &Globals) -> Result<u8> {
     let detach_keys = monitor::parse_detach_keys(args.detach_keys.as_deref().unwrap_or(DETACH_KEYS))?;
     let sig_proxy = args.sig_proxy;
+    let attach = args.attach.clone();
+    let wants = |stream: &str| attach.is_empty() || attach.iter().any(|word| word.eq_ignore_ascii_case(stream));
+    let rmi = args.rmi;
     let request = request::of_run(args)?;
     let mode = match request.detach {
         true => Mode::Detached,
         false => Mode::Attached(AttachOptions {
-            stdin: request.interactive,
-            stdout: true,
-            stderr: true,
+            stdin: request.interactive && wants("stdin"),
+            stdout: wants("stdout"),
+            stderr: wants("stderr"),
             tty: request.tty,
             detach_keys,
             sig_proxy,
@@ -43,11 +47,25 @@ pub fn run(args: Run, globals: &Globals) -> Result<u8> {
     }
     let (container, started) = result?;
     match started {
-        Started::Ended(code) => return Ok(session::exit_code(code)),
+        Started::Ended(code) => {
+            if rmi {
+                remove_image(&engine, &container);
+            }
+            return Ok(session::exit_code(code));
+        }
         Started::Running if detached => print_line(container.config.id.as_str())?,
         Started::Running => {}
     }
     Ok(0)
+}
+
+/// For `--rmi`: the image goes, unless another container stands on it.
+fn remove_image(engine: &Engine, container: &Container) {
+    if let Err(error) = container::remove_image(engine, &container.config.image_name(), false)
+        && kind(&error) != Kind::InUse
+    {
+        errors::report(&error);
+    }
 }
 
 /// `box create`.

@@ -24,7 +24,7 @@ pub fn stop(args: &Stop, globals: &Globals) -> Result<u8> {
     let failures = session::each_in_turn(
         named,
         |container| container::ask(&engine, container, options),
-        |container, stopping| stopping.map_or(Ok(()), |stopping| container::stopped(container, stopping)),
+        |container, stopping| stopping.map_or(Ok(()), |stopping| container::stopped(&engine, container, stopping)),
     );
     Ok(session::code(&failures?))
 }

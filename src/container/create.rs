@@ -1,7 +1,7 @@
 //! `create`: decide everything, then publish it.
 
 use super::config::{Config, RootSource, VERSION};
-use super::life::Life;
+use super::life::RestartPolicy;
 use super::mounts::{self, Wishes};
 use super::record::{self, Container};
 use super::request::{PullPolicy, Request, Source, Userns};
@@ -25,6 +25,7 @@ pub fn create(engine: &Engine, request: Request, progress: &dyn Progress) -> Res
     let (container, lock) = prepare(engine, request, progress)?;
     // Nobody works on it any more.
     let _ = std::fs::remove_dir(&container.run_dir);
+    super::happened::tell(&engine.dirs, &container, &["create"]);
     drop(lock);
     Ok(container)
 }
@@ -43,6 +44,13 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
         Source::Rootfs { path, overlay } => (rootfs(path, *overlay)?, ImageConfig::default()),
     };
     timing::phase("find image");
+    if request.life.replace
+        && let Some(name) = &request.name
+        && let Ok(other) = record::find(&engine.dirs, name)
+        && other.config.name == *name
+    {
+        super::remove(engine, &other, super::RemoveOptions { force: true, time: None, ..Default::default() })?;
+    }
     let made_up = request.name.is_none();
     let cidfile = request.cidfile.clone();
     let mut request = request;
@@ -113,6 +121,10 @@ fn check(request: &Request) -> Result<()> {
     if let Some(path) = request.cidfile.as_ref().filter(|path| path.exists()) {
         let text = format!("the container id file `{}` exists already", path.display());
         return Err(Fault::new(Kind::Usage, text).hint(format!("rm {}", path.display())).into());
+    }
+    if request.remove && matches!(request.life.restart, RestartPolicy::Always | RestartPolicy::UnlessStopped) {
+        let text = format!("`--rm` and `--restart {}` do not go together", request.life.restart.word());
+        return Err(fault(Kind::Usage, text));
     }
     Ok(())
 }
@@ -186,6 +198,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
     let rights = rights::decide(&request, &capabilities)?;
     let stop_signal = request.stop_signal.as_ref().or(image.stop_signal.as_ref());
     let mut labels = image.labels.clone();
+    labels.extend(environment::labels(&request.life.label_files)?);
     labels.extend(request.labels.clone());
     Ok(Config {
         version: VERSION,
@@ -224,7 +237,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         stdin_once: request.interactive && !request.detach,
         remove: request.remove,
         cidfile: request.cidfile.map(std::path::absolute).transpose()?,
-        life: Life::default(),
+        life: request.life.decide(image.healthcheck.as_ref())?,
         damaged: false,
         id,
     })

@@ -53,6 +53,26 @@ pub fn extend(list: &mut Vec<String>, files: &[PathBuf], words: &[String]) -> Re
     words.iter().try_for_each(|word| add(list, word))
 }
 
+/// What label files say: `KEY=VALUE` or `KEY` in each line; the last one wins.
+pub fn labels(files: &[PathBuf]) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for path in files {
+        let deed = || format!("cannot read label file `{}`", path.display());
+        let text = String::from_utf8(crate::base::fs::read_limited(path, LIMIT)?).with_context(deed)?;
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim_start();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            match line.split_once('=').unwrap_or((line, "")) {
+                ("", _) => return Err(fault(Kind::Usage, "a label has no key").context(place(path, number + 1))),
+                (key, value) => found.push((key.to_owned(), value.to_owned())),
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn place(path: &Path, line: usize) -> String {
     format!("cannot use line {line} of `{}`", path.display())
 }

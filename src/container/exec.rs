@@ -1,5 +1,6 @@
 //! `exec`: one more process in a container that runs. No monitor: the caller is its parent.
 
+use super::happened;
 use super::record::Container;
 use super::start::Terminal;
 use super::{environment, host, rights, spec};
@@ -90,11 +91,16 @@ pub fn exec(engine: &Engine, container: &Container, request: ExecRequest, termin
                 1
             }
         })?;
-        return monitor::await_started(&mut connection).with_context(deed).map(|()| 0);
+        monitor::await_started(&mut connection).with_context(deed)?;
+        happened::tell(&engine.dirs, container, &["exec"]);
+        return Ok(0);
     }
     let child = runtime::exec(target, command, &spec, stdio).with_context(deed)?;
     timing::phase("exec");
-    accompany(child, streams, &request, terminal)
+    happened::tell(&engine.dirs, container, &["exec"]);
+    let code = accompany(child, streams, &request, terminal)?;
+    happened::exec_died(&engine.dirs, container, code);
+    Ok(code)
 }
 
 /// The process's end of its streams. Without a terminal anywhere the caller's own files and pipes go in as they are,

@@ -7,6 +7,7 @@ use super::record::Status;
 use crate::base::digest::Digest;
 use crate::base::error::{self, Kind, fault};
 use crate::engine::Engine;
+use crate::events::{self, Event};
 use crate::image::{self, Image, ImportOptions, Loaded, Progress, PullOptions, Removed};
 use crate::oci::reference::Reference;
 use crate::sys::process::{self, Ended, Fork};
@@ -22,7 +23,10 @@ use std::path::Path;
 pub fn pull(engine: &Engine, options: &PullOptions<'_>, progress: &dyn Progress) -> Result<Image> {
     let id = in_child(engine, || Ok(image::pull(&engine.store, options, progress)?.id.to_string()))?;
     let missing = || fault(Kind::BadData, format!("image `{}` is not in the store after its pull", options.reference));
-    image::find(&engine.store, &id)?.ok_or_else(missing)
+    let image = image::find(&engine.store, &id)?.ok_or_else(missing)?;
+    let name = image.names.first().map_or(options.reference, String::as_str);
+    events::record(&engine.dirs, &[Event::new("image", "pull", image.id.digits(), name)]);
+    Ok(image)
 }
 
 /// Load images from an archive; `None`: from standard input. Returns their names or ids.
@@ -32,7 +36,10 @@ pub fn load(engine: &Engine, input: Option<&Path>, progress: &dyn Progress) -> R
         let loaded = image::load(&engine.store, input, progress)?;
         Ok(loaded.into_iter().flat_map(names).collect::<Vec<_>>().join("\n"))
     };
-    Ok(in_child(engine, work)?.lines().map(str::to_owned).collect())
+    let names: Vec<String> = in_child(engine, work)?.lines().map(str::to_owned).collect();
+    let loaded = |name: &String| Event::new("image", "loadfromarchive", "", name);
+    events::record(&engine.dirs, &names.iter().map(loaded).collect::<Vec<_>>());
+    Ok(names)
 }
 
 /// Make an image of the archive of a root file system; returns its id.
@@ -69,7 +76,13 @@ pub fn remove_image(engine: &Engine, text: &str, force: bool) -> Result<Vec<Remo
         };
         super::used_by(engine, id).into_iter().map(name).collect()
     };
-    image::remove(&engine.store, text, image::RemoveOptions { force }, &names)
+    let removed = image::remove(&engine.store, text, image::RemoveOptions { force }, &names)?;
+    let event = |removed: &Removed| match removed {
+        Removed::Untagged(name) => Event::new("image", "untag", "", name),
+        Removed::Deleted(id) => Event::new("image", "remove", id.digits(), text),
+    };
+    events::record(&engine.dirs, &removed.iter().map(event).collect::<Vec<_>>());
+    Ok(removed)
 }
 
 /// Do work that uses threads in a forked child, in U0; its text or its error comes back.

@@ -25,6 +25,7 @@ pub fn inspect(engine: &Engine, container: &Container) -> Value {
     };
     let rootfs =
         if let RootSource::Rootfs { path, .. } = &config.root { path.display().to_string() } else { String::new() };
+    let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
     let lower: Vec<String> =
         config.layers().iter().rev().map(|layer| engine.store.layer_path(layer).display().to_string()).collect();
     json!({
@@ -32,7 +33,7 @@ pub fn inspect(engine: &Engine, container: &Container) -> Value {
         "Created": time(config.created),
         "Path": config.args.first(),
         "Args": config.args.get(1..).unwrap_or_default(),
-        "State": state(&status, running),
+        "State": state(container, &status, running),
         "Image": image,
         "ImageDigest": digest,
         "ImageName": config.image_name(),
@@ -44,7 +45,9 @@ pub fn inspect(engine: &Engine, container: &Container) -> Value {
         "StaticDir": container.dir.display().to_string(),
         "OCIRuntime": "box",
         "Name": config.name,
-        "RestartCount": 0,
+        "RestartCount": super::Summary { container: container.clone(), status: status.clone() }.restarts(),
+        "PidFile": path(&config.life.pidfile),
+        "ConmonPidFile": path(&config.life.monitor_pidfile),
         "Driver": "overlay",
         "EffectiveCaps": config.capabilities,
         "BoundingCaps": config.capabilities,
@@ -68,7 +71,8 @@ fn time(at: i64) -> String {
     rfc3339(&chrono::DateTime::from_timestamp_nanos(at))
 }
 
-fn state(status: &Status, running: bool) -> Value {
+fn state(container: &Container, status: &Status, running: bool) -> Value {
+    let health = container.config.life.health.as_ref().map_or(Value::Null, |_| health(&super::health::read(container)));
     let (pid, monitor) = match status {
         Status::Running(run) | Status::Restarting(run) => (run.pid, run.monitor),
         _ => (0, 0),
@@ -97,6 +101,30 @@ fn state(status: &Status, running: bool) -> Value {
         "Error": error,
         "StartedAt": moment(started),
         "FinishedAt": moment(finished),
+        "Health": health,
+        "StoppedByUser": container.stopped_mark().exists(),
+    })
+}
+
+fn health(health: &super::health::Health) -> Value {
+    let entry = |checked: &super::health::Checked| json!({ "Start": time(checked.start), "End": time(checked.end), "ExitCode": checked.code, "Output": checked.output });
+    json!({
+        "Status": health.status,
+        "FailingStreak": health.streak,
+        "Log": health.log.iter().map(entry).collect::<Vec<_>>(),
+    })
+}
+
+/// The check as docker's config has it.
+fn healthcheck(config: &Config) -> Value {
+    let Some(check) = &config.life.health else { return Value::Null };
+    json!({
+        "Test": check.test,
+        "StartPeriod": check.start_period,
+        "StartInterval": check.start_interval,
+        "Interval": check.interval,
+        "Timeout": check.timeout,
+        "Retries": check.retries,
     })
 }
 
@@ -215,6 +243,34 @@ fn config_keys(config: &Config) -> Value {
         "StopSignal": signal::name(config.stop_signal),
         "StopTimeout": config.stop_timeout,
         "ExposedPorts": set(config.exposed.clone()),
+        "Healthcheck": healthcheck(config),
+        "HealthcheckOnFailureAction": config.life.health.as_ref().map(|check| check.on_failure),
+        "Timeout": config.life.timeout.unwrap_or(0),
+    })
+}
+
+/// The log: its driver, file and limits.
+fn log_config(container: &Container) -> Value {
+    let options = &container.config.life.log;
+    let kept = super::logs::config(container);
+    let driver = match container.config.log_driver {
+        LogDriver::K8sFile => "k8s-file",
+        LogDriver::JsonFile => "json-file",
+        LogDriver::None => "none",
+    };
+    let mut config = Map::new();
+    let mut put = |key: &str, value: Option<String>| {
+        value.map(|value| config.insert(key.to_owned(), Value::String(value)));
+    };
+    put("max-size", options.max_size.map(|size| size.to_string()));
+    put("max-file", options.max_files.map(|count| count.to_string()));
+    put("tag", options.tag.clone());
+    json!({
+        "Type": driver,
+        "Config": config,
+        "Path": kept.path.display().to_string(),
+        "Tag": options.tag.clone().unwrap_or_default(),
+        "Size": crate::base::units::human_size(kept.max_size, 3),
     })
 }
 
@@ -241,18 +297,13 @@ fn host_config(container: &Container) -> Value {
             _ => {}
         }
     }
-    let log = match config.log_driver {
-        LogDriver::K8sFile => "k8s-file",
-        LogDriver::JsonFile => "json-file",
-        LogDriver::None => "none",
-    };
     json!({
         "Binds": binds,
         "ContainerIDFile": config.cidfile.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
-        "LogConfig": { "Type": log, "Config": Value::Null, "Path": container.log().display().to_string(), "Size": "10MB" },
+        "LogConfig": log_config(container),
         "NetworkMode": network_mode(&config.network),
         "PortBindings": port_map(&config.ports, &[]),
-        "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
+        "RestartPolicy": { "Name": config.life.restart.word(), "MaximumRetryCount": config.life.restart.limit() },
         "AutoRemove": config.remove,
         "CapAdd": config.cap_add,
         "CapDrop": config.cap_drop,

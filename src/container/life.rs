@@ -26,6 +26,42 @@ pub struct Life {
     pub monitor_pidfile: Option<PathBuf>,
 }
 
+/// What a request asks for beyond one run.
+#[derive(Debug, Clone, Default)]
+pub struct LifeRequest {
+    /// `--restart`.
+    pub restart: RestartPolicy,
+    /// `--health-…`.
+    pub health: HealthWords,
+    /// `--timeout`, seconds.
+    pub timeout: Option<u64>,
+    /// `--log-opt`.
+    pub log: LogOptions,
+    /// `--pidfile`.
+    pub pidfile: Option<PathBuf>,
+    /// `--conmon-pidfile`.
+    pub monitor_pidfile: Option<PathBuf>,
+    /// `--replace`.
+    pub replace: bool,
+    /// `--label-file`, in order; before the request's own labels.
+    pub label_files: Vec<PathBuf>,
+}
+
+impl LifeRequest {
+    /// What follows from the request and the image's health check. Errors: [`Kind::Usage`].
+    pub fn decide(&self, image: Option<&serde_json::Value>) -> Result<Life> {
+        let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
+        Ok(Life {
+            restart: self.restart,
+            health: Healthcheck::decide(image, &self.health)?,
+            timeout: self.timeout,
+            log: self.log.clone(),
+            pidfile: absolute(&self.pidfile)?,
+            monitor_pidfile: absolute(&self.monitor_pidfile)?,
+        })
+    }
+}
+
 /// `--restart`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -333,6 +369,14 @@ impl LogOptions {
     }
 }
 
+impl Life {
+    /// Whether its monitor may ever start it again.
+    pub fn may_restart(&self) -> bool {
+        let health = self.health.as_ref().map(|check| check.on_failure);
+        self.restart != RestartPolicy::No || health == Some(OnFailure::Restart)
+    }
+}
+
 impl Container {
     /// The mark that somebody has asked it to stop, which its next start takes away.
     pub(super) fn stopped_mark(&self) -> PathBuf {
@@ -341,7 +385,7 @@ impl Container {
 
     /// Keep in mind that its end is wanted, so that no policy starts it again.
     pub(super) fn mark_stopped(&self) {
-        if self.config.life.restart != RestartPolicy::No {
+        if self.config.life.may_restart() {
             let _ = crate::base::fs::create_new(&self.stopped_mark(), b"");
         }
     }

@@ -24,6 +24,15 @@ impl Summary {
         }
     }
 
+    /// How often the restart policy has started it.
+    pub fn restarts(&self) -> u32 {
+        match &self.status {
+            Status::Running(run) | Status::Restarting(run) => run.restarts,
+            Status::Exited(exit) => exit.restarts,
+            Status::Created | Status::Starting => 0,
+        }
+    }
+
     /// How the last run ended.
     pub fn exit(&self) -> Option<&Exit> {
         match &self.status {

@@ -7,14 +7,23 @@ use crate::monitor::LogConfig;
 use crate::monitor::logs::{Driver, LogQuery, Stream, read};
 use anyhow::Result;
 
-/// Where and how the monitor keeps the log: 10 MiB in each of three files.
+/// The most bytes of a log file, and the most files, unless `--log-opt` says otherwise.
+pub const DEFAULT_SIZE: (u64, u32) = (10 << 20, 3);
+
+/// Where and how the monitor keeps the log.
 pub fn config(container: &Container) -> LogConfig {
     let driver = match container.config.log_driver {
         LogDriver::K8sFile => Driver::K8sFile,
         LogDriver::JsonFile => Driver::JsonFile,
         LogDriver::None => Driver::None,
     };
-    LogConfig { driver, path: container.log(), max_size: 10 << 20, max_files: 3 }
+    let options = &container.config.life.log;
+    LogConfig {
+        driver,
+        path: options.path.clone().unwrap_or_else(|| container.log()),
+        max_size: options.max_size.unwrap_or(DEFAULT_SIZE.0),
+        max_files: options.max_files.unwrap_or(DEFAULT_SIZE.1),
+    }
 }
 
 /// Hand the log's records to `sink`, as asked; with `follow` until the container has ended.

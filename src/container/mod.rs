@@ -1,12 +1,14 @@
 //! A container's life: request, config, spec, record, then one verb a file.
 
+mod again;
 mod collect;
 pub mod config;
 mod create;
 mod environment;
 mod exec;
 pub mod filter;
-mod health;
+mod happened;
+pub mod health;
 mod host;
 mod images;
 mod inspect;
@@ -69,7 +71,11 @@ pub fn run(
     terminal: Terminal<'_>,
 ) -> Result<(Container, Started)> {
     let (container, lock) = create::prepare(engine, request, progress)?;
-    let started = start::launch(engine, &container, lock, mode, terminal)?;
+    let result = start::launch(engine, &container, lock, mode, terminal, &["create", "start"]);
+    if result.is_err() && container.dir.exists() {
+        happened::tell(&engine.dirs, &container, &["create"]);
+    }
+    let started = result?;
     Ok((container, started))
 }
 

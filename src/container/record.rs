@@ -77,6 +77,9 @@ pub struct Exit {
     pub finished: i64,
     /// What went wrong, if the container ended for another reason than its command.
     pub error: String,
+    /// How often the restart policy had started it.
+    #[serde(default)]
+    pub restarts: u32,
 }
 
 /// What a container is doing.
@@ -195,8 +198,7 @@ impl Container {
             super::mounts::remove_anonymous(dirs, self)?;
         }
         // It may have been renamed since it was read.
-        let current = read_name(&self.dir.join("config.json")).map_or(self.config.name.clone(), |config| config.name);
-        let name = dirs.names().join(current);
+        let name = dirs.names().join(current_name(dirs, self));
         if self.config.damaged {
             self.unclaim_any(dirs);
         } else if read_name(&name).is_some_and(|config| config.id == self.config.id) {
@@ -227,7 +229,7 @@ impl Container {
 /// How a run whose monitor vanished is told.
 fn lost(run: &Run) -> Exit {
     let error = if run.boot == proc::boot_id() { "the monitor was killed" } else { "the host was restarted" };
-    Exit { code: 137, started: run.started, finished: run.started, error: error.into() }
+    Exit { code: 137, started: run.started, finished: run.started, error: error.into(), restarts: run.restarts }
 }
 
 /// Begin a container: its folders, its lock (held by the caller from now on), its config, and last its name.
@@ -346,6 +348,21 @@ pub fn rename(dirs: &Dirs, container: &Container, name: &str) -> Result<()> {
         let _ = std::fs::remove_file(old);
     }
     Ok(())
+}
+
+/// A container as its config says now: somebody may have renamed or changed it since it was read.
+pub fn current(container: &Container) -> Config {
+    read_name(&container.dir.join("config.json")).unwrap_or_else(|| container.config.clone())
+}
+
+/// What a container is called now.
+pub fn current_name(dirs: &Dirs, container: &Container) -> String {
+    let name = &container.config.name;
+    let link = std::fs::metadata(dirs.names().join(name));
+    match (link, std::fs::metadata(container.dir.join("config.json"))) {
+        (Ok(link), Ok(config)) if link.ino() == config.ino() => name.clone(),
+        _ => current(container).name,
+    }
 }
 
 /// The config behind a name.

@@ -57,7 +57,7 @@ impl Removing {
     /// Wait for the end, and take the container away.
     pub fn finish(self, engine: &Engine, container: &Container) -> Result<()> {
         if let Some(stopping) = self.stopping {
-            stopped(container, stopping)?;
+            stopped(engine, container, stopping)?;
         }
         let name = &container.config.name;
         engine.enter()?;
@@ -71,7 +71,9 @@ impl Removing {
                 if self.volumes {
                     super::mounts::remove_anonymous(&engine.dirs, container)?;
                 }
-                container.delete(&engine.dirs)
+                container.delete(&engine.dirs)?;
+                super::happened::tell(&engine.dirs, container, &["remove"]);
+                Ok(())
             }
             Ok(None) => {
                 Err(Fault::new(Kind::InUse, format!("cannot remove container `{name}`: it is being started")).into())

@@ -18,5 +18,7 @@ pub fn rename(engine: &Engine, container: &Container, name: &str) -> Result<()> 
     record::rename(&engine.dirs, container, name).map_err(|error| match crate::base::error::kind(&error) {
         Kind::NameInUse => error,
         _ => error.context(deed()),
-    })
+    })?;
+    super::happened::tell(&engine.dirs, &super::find(engine, name)?, &["rename"]);
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! Words stay as the user wrote them where their meaning depends on the image or the host (environment, user,
 //! command); what has a syntax of its own is parsed by whoever fills this in, with the parsers of the rooms below.
 
+use super::life::LifeRequest;
 use super::mounts::{ImageVolumes, Mount};
 use super::rights::Rights;
 use super::rights::namespaces::Namespace;
@@ -85,6 +86,8 @@ pub struct Request {
     pub detach: bool,
     /// `--cidfile`.
     pub cidfile: Option<PathBuf>,
+    /// Restarts, health, the log and the end.
+    pub life: LifeRequest,
 }
 
 /// Where the root file system comes from.

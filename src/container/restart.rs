@@ -14,7 +14,9 @@ pub fn restart(
     terminal: Terminal<'_>,
 ) -> Result<()> {
     if let Some(stopping) = stopping {
-        stopped(container, stopping)?;
+        stopped(engine, container, stopping)?;
     }
-    start(engine, container, Mode::Detached, terminal).map(drop)
+    start(engine, container, Mode::Detached, terminal)?;
+    super::happened::tell(&engine.dirs, container, &["restart"]);
+    Ok(())
 }

@@ -1,6 +1,9 @@
 //! `start`: the monitor is forked, init is cloned, the gate opens; and what the monitor does until the end.
 
+use super::again::{self, Again};
 use super::config::Config;
+use super::happened;
+use super::health::{Target, Watch};
 use super::record::{Container, Exit, Run, Status};
 use super::root::{self, Fuse, Prepared};
 use super::{host, mounts, rights, spec};
@@ -53,6 +56,10 @@ pub fn start(engine: &Engine, container: &Container, mode: Mode, terminal: Termi
     let lock = match Lock::try_acquire(&container.lock_path(), Share::Exclusive)? {
         Some(lock) => lock,
         None => {
+            if matches!(container.status(), Status::Restarting(_)) {
+                super::stop::wake(engine, container)?;
+                return start(engine, container, mode, terminal);
+            }
             return match (container.status(), mode) {
                 (_, Mode::Detached) => Ok(Started::Running),
                 (_, Mode::Attached(options)) => {
@@ -61,17 +68,19 @@ pub fn start(engine: &Engine, container: &Container, mode: Mode, terminal: Termi
             };
         }
     };
-    launch(engine, container, lock, mode, terminal)
+    launch(engine, container, lock, mode, terminal, &["start"])
 }
 
-/// Start a container whose lock the caller holds.
+/// Start a container whose lock the caller holds; `events` are what is told of it when it runs.
 pub(super) fn launch(
     engine: &Engine,
     container: &Container,
     lock: Lock,
     mode: Mode,
     terminal: Terminal<'_>,
+    events: &[&str],
 ) -> Result<Started> {
+    again::forget(container);
     let named = || format!("cannot start container `{}`", container.config.name);
     let plan = match prepare(engine, container, &mode, terminal) {
         Ok(plan) => plan,
@@ -81,9 +90,11 @@ pub(super) fn launch(
         }
     };
     timing::phase("prepare");
-    let dirs = &engine.dirs;
     // The lock goes with the fork: the child's copy keeps it when ours is closed, with the closure.
-    let mut connection = monitor::fork(move |connection| supervise(dirs, container, plan, lock, connection))?;
+    let mut connection = monitor::fork(move |connection| {
+        let anew = || prepare(engine, container, &Mode::Detached, terminal);
+        supervise(&engine.dirs, container, plan, lock, connection, events, &anew)
+    })?;
     monitor::await_started(&mut connection).with_context(named)?;
     timing::phase("started");
     match mode {
@@ -112,8 +123,14 @@ fn attend(
 }
 
 /// Attach to a container that runs.
-pub fn attach(container: &Container, options: &AttachOptions, terminal: Terminal<'_>) -> Result<Started> {
+pub fn attach(
+    engine: &Engine,
+    container: &Container,
+    options: &AttachOptions,
+    terminal: Terminal<'_>,
+) -> Result<Started> {
     container.running()?;
+    happened::tell(&engine.dirs, container, &["attach"]);
     attend(container, monitor::connect(&container.socket())?, options, terminal)
 }
 
@@ -125,6 +142,7 @@ struct Plan {
     listeners: Vec<Listener>,
     ports: Vec<PortMapping>,
     trees: Vec<runtime::Tree>,
+    restarts: u32,
 }
 
 /// Everything on disk that a run needs, made before the fork.
@@ -162,7 +180,7 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     } else {
         None
     };
-    Ok(Plan { spec, root, size, listeners, ports, trees })
+    Ok(Plan { spec, root, size, listeners, ports, trees, restarts: 0 })
 }
 
 /// The container whose monitor this is.
@@ -181,8 +199,16 @@ fn abandon(dirs: &Dirs, container: &Container) {
     }
 }
 
-/// The monitor's whole life; its exit code goes nowhere.
-fn supervise(dirs: &Dirs, container: &Container, plan: Plan, lock: Lock, connection: UnixStream) -> i32 {
+/// The monitor's whole life: a run, and as many more as the restart policy wants; its exit code goes nowhere.
+fn supervise(
+    dirs: &Dirs,
+    container: &Container,
+    plan: Plan,
+    lock: Lock,
+    connection: UnixStream,
+    events: &[&str],
+    anew: &dyn Fn() -> Result<Plan>,
+) -> i32 {
     // The invocation prints what came before.
     timing::take();
     timing::phase("monitor");
@@ -195,25 +221,62 @@ fn supervise(dirs: &Dirs, container: &Container, plan: Plan, lock: Lock, connect
             return 1;
         }
     };
+    // Before the report, so that whoever has heard of the start finds it in the journal.
+    happened::tell(dirs, container, events);
     monitor::report_started(&connection);
-    let (code, finished) = match live.serve(container, connection) {
-        Ok(finished) => (finished.ended.code(), Some(finished)),
-        Err(_) => (137, None),
-    };
-    let (started, error) = (live.started, if finished.is_none() { "the monitor failed" } else { "" });
-    live.end(container);
+    let mut again = Again::new(container);
+    let mut first = Some(connection);
+    loop {
+        let (result, forced) = live.serve(dirs, container, first.take());
+        let finished = result.ok();
+        let code = finished.as_ref().map_or(137, |finished| finished.ended.code());
+        let error = if finished.is_none() { "the monitor failed" } else { "" };
+        let (started, restarts) = (live.started, again.times);
+        let mut exit = Exit { code, started, finished: super::now(), error: error.into(), restarts };
+        live.end(container);
+        let removed = container.config.remove && !again.may_follow(container, &exit, forced);
+        happened::died(dirs, container, code, removed);
+        if again.may_follow(container, &exit, forced) {
+            if let Some(finished) = finished {
+                finished.announce(code);
+            }
+            match again.follows(container, &exit).then(|| rerun(container, anew, again.times)) {
+                Some(Ok(next)) => {
+                    happened::tell(dirs, container, &["restart", "start"]);
+                    live = next;
+                    continue;
+                }
+                Some(Err(error)) => exit = Exit { error: format!("{error:#}"), finished: super::now(), ..exit },
+                None => {}
+            }
+            finish(dirs, container, &exit, lock);
+            return 0;
+        }
+        finish(dirs, container, &exit, lock);
+        if let Some(finished) = finished {
+            finished.announce(code);
+        }
+        return 0;
+    }
+}
+
+/// One more run, by the monitor itself.
+fn rerun(container: &Container, anew: &dyn Fn() -> Result<Plan>, times: u32) -> Result<Live> {
+    let plan = anew()?;
+    again::forget_health(container);
+    begin(container, Plan { restarts: times, ..plan })
+}
+
+/// The last act: the end is written, or the container removed; then the lock goes, before anybody hears of the end, as
+/// whoever does may start or remove it at once.
+fn finish(dirs: &Dirs, container: &Container, exit: &Exit, lock: Lock) {
     if container.config.remove {
         let _ = container.delete(dirs);
     } else {
-        let _ = container.write_exit(&Exit { code, started, finished: super::now(), error: error.into() });
+        let _ = container.write_exit(exit);
         let _ = crate::base::fs::remove_tree(&container.run_dir);
     }
-    // Before anybody hears of the end: whoever does may start or remove it at once.
     drop(lock);
-    if let Some(finished) = finished {
-        finished.announce(code);
-    }
-    0
 }
 
 /// A container that runs, and its helpers, as the monitor holds them.
@@ -225,6 +288,7 @@ struct Live {
     helpers: Helpers,
     fuse: Option<Fuse>,
     started: i64,
+    spec: Spec,
 }
 
 /// The programs beside a container.
@@ -295,12 +359,13 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
         boot: proc::boot_id(),
         started,
         ports: plan.ports,
-        restarts: 0,
+        restarts: plan.restarts,
         waits: None,
     })?;
+    again::write_pids(container, pid)?;
     let running = starting.start()?;
     timing::phase("exec");
-    Ok(Live { pid, pidfd: running.pidfd, streams, listener: Some(listener), helpers, fuse, started })
+    Ok(Live { pid, pidfd: running.pidfd, streams, listener: Some(listener), helpers, fuse, started, spec: plan.spec })
 }
 
 /// The container's end of its streams, and ours; a terminal's comes from init.
@@ -358,22 +423,31 @@ impl Helpers {
 }
 
 impl Live {
-    /// Serve streams and clients until init ends.
-    fn serve(&mut self, container: &Container, connection: UnixStream) -> Result<monitor::Finished> {
-        let streams = self.streams.take().context("the container has no streams")?;
-        let listener = self.listener.take().context("the container has no socket")?;
+    /// Serve streams and clients until init ends; and whether a failed health check wants it started anew.
+    fn serve(
+        &mut self,
+        dirs: &Dirs,
+        container: &Container,
+        connection: Option<UnixStream>,
+    ) -> (Result<monitor::Finished>, bool) {
+        let (Some(streams), Some(listener)) = (self.streams.take(), self.listener.take()) else {
+            return (Err(fault(Kind::Other, "the container has no streams")), false);
+        };
         let log = super::logs::config(container);
-        let helpers = &mut self.helpers;
-        monitor::serve(monitor::Session {
+        let target = Target { container, dirs, pidfd: self.pidfd.as_fd(), spec: &self.spec, age: 0 };
+        let mut attending = Attending { helpers: &mut self.helpers, watch: Watch::new(target) };
+        let result = monitor::serve(monitor::Session {
             pidfd: self.pidfd.as_fd(),
             pid: self.pid,
             streams,
             log: &log,
             listener,
-            first: Some(connection),
+            first: connection,
             stdin_once: container.config.stdin_once,
-            on_child: &mut |pid, _: Ended| helpers.child_ended(pid),
-        })
+            attendant: &mut attending,
+        });
+        attending.watch.end();
+        (result, attending.watch.restart)
     }
 
     /// The helpers end with the container, whatever became of each.
@@ -382,5 +456,23 @@ impl Live {
         if let Some(fuse) = self.fuse {
             fuse.stop(&container.dir.join("root"));
         }
+    }
+}
+
+/// Who cares for the programs beside a container, and for its health.
+struct Attending<'a> {
+    helpers: &'a mut Helpers,
+    watch: Watch<'a>,
+}
+
+impl monitor::Attendant for Attending<'_> {
+    fn child_ended(&mut self, pid: i32, ended: Ended) {
+        if !self.watch.child_ended(pid, ended.code()) {
+            self.helpers.child_ended(pid);
+        }
+    }
+
+    fn tick(&mut self) -> Option<i64> {
+        self.watch.tick()
     }
 }

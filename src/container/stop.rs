@@ -2,6 +2,7 @@
 //!
 //! Stopping has two halves, so that many containers are asked at once and then waited for in turn.
 
+use super::happened;
 use super::record::{Container, Status};
 use crate::base::error::{Kind, fault};
 use crate::base::{signal, timing};
@@ -35,7 +36,7 @@ pub struct Stopping {
 /// recorded.
 pub fn stop(engine: &Engine, container: &Container, options: StopOptions) -> Result<()> {
     match ask(engine, container, options)? {
-        Some(stopping) => stopped(container, stopping),
+        Some(stopping) => stopped(engine, container, stopping),
         None => Ok(()),
     }
 }
@@ -43,13 +44,11 @@ pub fn stop(engine: &Engine, container: &Container, options: StopOptions) -> Res
 /// Ask a container to stop; `None` if it does not run.
 pub fn ask(engine: &Engine, container: &Container, options: StopOptions) -> Result<Option<Stopping>> {
     let deed = || format!("cannot stop container `{}`", container.config.name);
-    let run = match container.status() {
+    let run = match begun(container) {
         Status::Running(run) => run,
-        Status::Restarting(run) => {
-            engine.enter()?;
+        Status::Restarting(_) => {
             container.mark_stopped();
-            // Its monitor sleeps until the next start; this wakes it, and it finds the mark.
-            let _ = signals::kill(run.monitor, signal::SIGTERM);
+            wake(engine, container)?;
             return Ok(Some(Stopping { pidfd: None, deadline: None }));
         }
         _ => return Ok(None),
@@ -66,8 +65,38 @@ pub fn ask(engine: &Engine, container: &Container, options: StopOptions) -> Resu
     Ok(Some(Stopping { pidfd: Some(pidfd), deadline }))
 }
 
+/// What a container does, once its start is through.
+fn begun(container: &Container) -> Status {
+    let deadline = timing::now() + PATIENCE * 1_000_000;
+    loop {
+        match container.status() {
+            Status::Starting if timing::now() < deadline && container.dir.exists() => {
+                let a_moment = rustix::event::Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+                let _ = rustix::event::poll(&mut [], Some(&a_moment));
+            }
+            status => return status,
+        }
+    }
+}
+
+/// Have the monitor of a container that is between two runs end, and wait until it has.
+pub(super) fn wake(engine: &Engine, container: &Container) -> Result<()> {
+    if let Status::Restarting(run) = container.status() {
+        engine.enter()?;
+        let _ = signals::kill(run.monitor, signal::SIGTERM);
+        unlocked(container)?;
+    }
+    Ok(())
+}
+
 /// Wait until a container that was asked has stopped; kill it when its time is over.
-pub fn stopped(container: &Container, stopping: Stopping) -> Result<()> {
+pub fn stopped(engine: &Engine, container: &Container, stopping: Stopping) -> Result<()> {
+    finish(container, stopping)?;
+    happened::tell(&engine.dirs, container, &["stop"]);
+    Ok(())
+}
+
+fn finish(container: &Container, stopping: Stopping) -> Result<()> {
     let deed = || format!("cannot stop container `{}`", container.config.name);
     let Stopping { pidfd: Some(pidfd), deadline } = stopping else { return settle(container) };
     let left = deadline.map(|at| at.saturating_sub(timing::now()).max(0) / 1_000_000);
@@ -91,6 +120,8 @@ pub fn kill(engine: &Engine, container: &Container, signal: i32) -> Result<()> {
     if signal == signal::SIGKILL || signal == container.config.stop_signal {
         container.mark_stopped();
     }
+    // Before its end, which its monitor tells.
+    happened::tell(&engine.dirs, container, &["kill"]);
     signals::send(pidfd.as_fd(), signal).with_context(deed)?;
     if signal == signal::SIGKILL && proc::wait_gone(&pidfd, Some(PATIENCE)) {
         settle(container)?;

@@ -44,7 +44,7 @@ pub use attach::{AttachOptions, Outcome, Waited, attach, signal, wait};
 pub use detach::parse_detach_keys;
 pub use fork::fork;
 pub use logs::{Driver, LogConfig, Stream};
-pub use serve::{Finished, Session, serve};
+pub use serve::{Attendant, Finished, Session, serve};
 pub use socket::{connect, listen};
 pub use start::{await_started, report_failed, report_started};
 pub use stdio::{PipesForContainer, Streams, pipes};

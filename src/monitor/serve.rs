@@ -46,9 +46,20 @@ pub struct Session<'a> {
     pub first: Option<UnixStream>,
     /// The container's standard input ends with the first client that had it.
     pub stdin_once: bool,
-    /// Another child of ours has ended: a network helper. All signals are blocked when this is called, and so in
-    /// whatever it forks (std's `Command` clears the mask by itself).
-    pub on_child: &'a mut dyn FnMut(i32, Ended),
+    /// Who cares for what is beside the streams. All signals are blocked when it is called, and so in whatever it forks
+    /// (std's `Command` clears the mask by itself).
+    pub attendant: &'a mut dyn Attendant,
+}
+
+/// Who cares for what is beside a container's streams.
+pub trait Attendant {
+    /// Another child of ours than init has ended.
+    fn child_ended(&mut self, pid: i32, ended: Ended);
+
+    /// Do what is due; in how many nanoseconds to come again, if at all.
+    fn tick(&mut self) -> Option<i64> {
+        None
+    }
 }
 
 /// The container has ended and its output is in the log and in the clients' pipes.
@@ -89,7 +100,7 @@ pub fn serve(session: Session<'_>) -> Result<Finished> {
         clients,
         buffer: Vec::new(),
         ended: None,
-        on_child: session.on_child,
+        attendant: session.attendant,
     };
     monitor.run()?;
     let Some(ended) = monitor.ended else { bail!("the container's init was lost") };
@@ -153,7 +164,7 @@ struct Monitor<'a> {
     clients: Vec<Client>,
     buffer: Vec<u8>,
     ended: Option<Ended>,
-    on_child: &'a mut dyn FnMut(i32, Ended),
+    attendant: &'a mut dyn Attendant,
 }
 
 impl Monitor<'_> {
@@ -172,6 +183,9 @@ impl Monitor<'_> {
                     return Ok(());
                 }
                 timeout = Some(IDLE);
+            } else if let Some(left) = self.attendant.tick() {
+                let left = if busy { left.min(IDLE.tv_nsec) } else { left };
+                timeout = Some(Timespec { tv_sec: left / 1_000_000_000, tv_nsec: left % 1_000_000_000 });
             }
             let ready = self.wait(timeout.as_ref())?;
             if ready.is_empty() && busy && self.ended.is_none() {
@@ -260,7 +274,7 @@ impl Monitor<'_> {
             if pid == self.pid {
                 self.ended = Some(ended);
             } else {
-                (self.on_child)(pid, ended);
+                self.attendant.child_ended(pid, ended);
             }
         }
     }

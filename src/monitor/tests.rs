@@ -60,7 +60,7 @@ impl Container {
                 listener,
                 first: Some(caller),
                 stdin_once: how.stdin_once,
-                on_child: &mut |_, _| {},
+                attendant: &mut Nobody,
             });
             let finished = finished.unwrap();
             let code = finished.ended.code();
@@ -147,6 +147,13 @@ fn expect(master: &OwnedFd, text: &str) -> String {
         all.push_str(&String::from_utf8_lossy(&bytes[..count]));
     }
     all
+}
+
+/// Cares for nothing.
+struct Nobody;
+
+impl super::serve::Attendant for Nobody {
+    fn child_ended(&mut self, _: i32, _: crate::sys::process::Ended) {}
 }
 
 #[test]

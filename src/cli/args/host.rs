@@ -1,6 +1,6 @@
 //! Commands about box itself and its host.
 
-use super::{EXIT_STATUS, switches};
+use super::{EXIT_STATUS, GoBool, switches};
 use clap::Args;
 
 const INFO_EXAMPLES: &str = "\
@@ -21,6 +21,54 @@ pub struct Info {
     /// json, or a Go template
     #[arg(short, long, value_name = "FORMAT")]
     pub format: Option<String>,
+}
+
+const EVENTS_EXAMPLES: &str = "\
+Examples:
+  box events                                        what happens from now on, until Ctrl-C
+  box events --since 1h --stream=false              what has happened in the last hour
+  box events --filter event=died --format '{{.Name}} {{.ContainerExitCode}}'";
+
+const EVENTS_DETAILS: &str = "\
+Filters:
+  container=NAME  event=WORD  image=NAME  label=K[=V]  type=container|image
+  The same key twice means either; different keys mean both.
+
+Fields of --format:
+  .Attributes .ContainerExitCode .HealthStatus .ID .Image .Name .Status .Time .Type";
+
+/// Print what happens to containers and images
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    after_help = EVENTS_EXAMPLES,
+    after_long_help = format!("{EVENTS_EXAMPLES}\n\n{EVENTS_DETAILS}\n\n{EXIT_STATUS}"),
+    long_about = "Prints what happens to containers and images, a line each, as it happens; with --since what has \
+                  happened before, too."
+)]
+pub struct Events {
+    /// Also what has happened from this time on: 2026-11-21T09:30:00Z, unix seconds, or 10m for ten minutes ago
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// End at this time; a duration counts from now
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Only those that fit: KEY=VALUE
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub filter: Vec<String>,
+    /// json for a line of JSON each, or a Go template
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Print ids in full [default: true]
+    #[arg(long, alias = "notruncate", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true",
+          hide_default_value = true, default_missing_value = "true", value_parser = GoBool, hide_possible_values = true,
+          action = clap::ArgAction::Set)]
+    pub no_trunc: bool,
+    /// Go on when what has happened is printed [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", hide_default_value = true,
+          default_missing_value = "true", value_parser = GoBool, hide_possible_values = true,
+          action = clap::ArgAction::Set)]
+    pub stream: bool,
 }
 
 const VERSION_EXAMPLES: &str = "\

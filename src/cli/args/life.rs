@@ -3,8 +3,100 @@
 use super::containers::Chosen;
 use super::{EXIT_STATUS, switches};
 use crate::cli::complete;
-use clap::Args;
+use clap::{Args, Subcommand, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
+use std::path::PathBuf;
+
+/// How a container lives: what `run` and `create` say of its restarts, health, log and end.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LifeOptions {
+    /// Start it again when it ends: no, on-failure[:TIMES], always or unless-stopped [default: no]
+    ///
+    /// The pause before is 100 ms, twice as long after each further run that lasts less than ten seconds, at most a
+    /// minute. `box stop` and `box kill` end it for good. After a reboot: `box system boot enable`.
+    #[arg(long, value_name = "POLICY", help_heading = "The container")]
+    pub restart: Option<String>,
+    /// Remove a container of the same name first
+    #[arg(long, requires = "name", help_heading = "The container")]
+    pub replace: bool,
+    /// Read labels from a file, KEY=VALUE in each line
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "The container")]
+    pub label_file: Vec<PathBuf>,
+    /// Write the pid of the command, as the host counts, to this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "The container")]
+    pub pidfile: Option<PathBuf>,
+    /// Write the pid of the process that stays with the container to this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, hide_short_help = true, help_heading = "The container")]
+    pub conmon_pidfile: Option<PathBuf>,
+    /// Kill the container after so many seconds
+    #[arg(long, value_name = "SECONDS", help_heading = "The container")]
+    pub timeout: Option<u64>,
+    /// How the log is kept: max-size=BYTES, max-file=NUMBER, path=FILE or tag=NAME [default: max-size=10m, max-file=3]
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "The container")]
+    pub log_opt: Vec<String>,
+    /// There are no pods yet
+    #[arg(long, hide = true)]
+    pub pod: Option<String>,
+
+    /// Check the health by this command: a line for the shell, or a JSON array; none for no check
+    #[arg(long, alias = "healthcheck-command", value_name = "COMMAND", help_heading = "Health")]
+    pub health_cmd: Option<String>,
+    /// How long to wait between checks; disable for none by themselves [default: the image's, else 30s]
+    #[arg(long, alias = "healthcheck-interval", value_name = "DURATION", help_heading = "Health")]
+    pub health_interval: Option<String>,
+    /// How long a check may take [default: the image's, else 30s]
+    #[arg(long, alias = "healthcheck-timeout", value_name = "DURATION", help_heading = "Health")]
+    pub health_timeout: Option<String>,
+    /// How long after the start failures do not count [default: the image's, else 0s]
+    #[arg(long, alias = "healthcheck-start-period", value_name = "DURATION", help_heading = "Health")]
+    pub health_start_period: Option<String>,
+    /// How long to wait between checks in that time [default: the image's, else 5s]
+    #[arg(long, value_name = "DURATION", help_heading = "Health")]
+    pub health_start_interval: Option<String>,
+    /// So many failures in a row make it unhealthy [default: the image's, else 3]
+    #[arg(long, alias = "healthcheck-retries", value_name = "NUMBER", help_heading = "Health")]
+    pub health_retries: Option<u32>,
+    /// What happens then: none, kill, restart or stop [default: none]
+    #[arg(long, value_name = "ACTION", value_parser = ["none", "kill", "restart", "stop"], hide_possible_values = true,
+          help_heading = "Health")]
+    pub health_on_failure: Option<String>,
+    /// How many results are kept; 0 for all [default: 5]
+    #[arg(long, value_name = "NUMBER", hide_short_help = true, help_heading = "Health")]
+    pub health_max_log_count: Option<usize>,
+    /// How many bytes of each are kept; 0 for all [default: 500]
+    #[arg(long, value_name = "BYTES", hide_short_help = true, help_heading = "Health")]
+    pub health_max_log_size: Option<usize>,
+    /// Leave out the image's health check
+    #[arg(long, help_heading = "Health")]
+    pub no_healthcheck: bool,
+}
+
+/// `box healthcheck …`.
+#[derive(Debug, Subcommand)]
+#[command(defer = true, disable_help_subcommand = true)]
+pub enum HealthcheckVerb {
+    /// Check a container's health now
+    Run(HealthcheckRun),
+}
+
+const HEALTHCHECK_STATUS: &str = "\
+Exit status:
+  0    The check succeeded.
+  1    It failed.
+  125  There is no check, or the container does not run.";
+
+/// Check a container's health now
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    override_usage = "box healthcheck run CONTAINER",
+    after_long_help = HEALTHCHECK_STATUS,
+    long_about = "Runs the container's health check once and keeps the result as if its time had come."
+)]
+pub struct HealthcheckRun {
+    /// A name or id
+    #[arg(value_name = "CONTAINER", add = ArgValueCandidates::new(complete::containers))]
+    pub container: String,
+}
 
 const RESTART_EXAMPLES: &str = "\
 Examples:

@@ -93,6 +93,7 @@ Containers:
   ps         List containers
   port       Print which ports of the host lead into containers
   top        List the processes of a container
+  healthcheck Check a container's health
   logs       Print what containers have written
   exec       Run a command in a running container
   attach     Connect the terminal to a running container
@@ -114,6 +115,7 @@ Files that outlive containers:
   volume     Make, list and remove volumes
 
 The host:
+  events     Print what happens to containers and images
   info       Print what this host and this box can do
   version    Print versions
   system     Disk usage, tidying up
@@ -195,6 +197,11 @@ pub enum Verb {
     /// Make, list and remove volumes
     #[command(subcommand)]
     Volume(volumes::VolumeVerb),
+    /// Check a container's health
+    #[command(subcommand)]
+    Healthcheck(life::HealthcheckVerb),
+    /// Print what happens to containers and images
+    Events(host::Events),
     /// Print what this host and this box can do
     Info(host::Info),
     /// Print versions
@@ -238,6 +245,8 @@ pub enum ContainerVerb {
     Top(life::Top),
     /// Remove all containers that do not run
     Prune(life::Prune),
+    /// Check a container's health now
+    Healthcheck(life::HealthcheckRun),
     /// Print what containers have written
     Logs(containers::Logs),
     /// Run a command in a running container

@@ -1,5 +1,6 @@
 //! `run` and `create`.
 
+use super::life::LifeOptions;
 use super::rights::RightsOptions;
 use super::{GoBool, switches};
 use crate::cli::complete;
@@ -80,6 +81,10 @@ pub struct ContainerOptions {
     #[arg(long, value_name = "DRIVER", value_parser = ["k8s-file", "json-file", "none"], hide_possible_values = true,
           help_heading = "The container")]
     pub log_driver: Option<String>,
+
+    /// Restarts, health, the log and the end.
+    #[command(flatten)]
+    pub life: LifeOptions,
 
     /// When to ask the registry: missing, always, newer or never [default: missing]
     #[arg(long, value_name = "POLICY", ignore_case = true, hide_possible_values = true, help_heading = "The image",
@@ -165,6 +170,13 @@ pub struct Run {
     /// Run in the background; print the container's id
     #[arg(short, long, help_heading = "Terminal and process")]
     pub detach: bool,
+    /// Connect only these streams: stdin, stdout, stderr [default: stdout and stderr; stdin with -i]
+    #[arg(short, long, value_name = "STREAM", ignore_case = true, value_parser = ["stdin", "stdout", "stderr"],
+          hide_possible_values = true, conflicts_with = "detach", help_heading = "Terminal and process")]
+    pub attach: Vec<String>,
+    /// Remove the image, too, when the container has ended and nothing else uses it; implies --rm
+    #[arg(long, conflicts_with = "detach", help_heading = "The container")]
+    pub rmi: bool,
     /// The keys that leave the container running: a,ctrl-b,...; "" for none [default: ctrl-p,ctrl-q]
     #[arg(long, value_name = "KEYS", help_heading = "Terminal and process")]
     pub detach_keys: Option<String>,

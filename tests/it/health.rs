@@ -1,0 +1,75 @@
+//! Health: `--health-…`, what `ps`, `inspect` and `wait` show of it, `healthcheck run`.
+
+use crate::env::{TestEnv, eventually};
+
+const CHECK: &str = r#"["stat", "/tmp/ok"]"#;
+
+#[test]
+fn a_container_is_checked_by_its_monitor() {
+    let env = TestEnv::with_image();
+    let options = ["--tmpfs", "/tmp", "--health-cmd", CHECK, "--health-interval", "50ms", "--health-retries", "2"];
+    env.background("c", &options, &["pause"]);
+    let status = || env.inspect("c", "{{.State.Health.Status}}");
+    eventually("failures that count", || status() == "unhealthy");
+    assert!(env.box_(&["ps"]).ok().contains("(unhealthy)"));
+    let log = env.inspect("c", "{{json .State.Health}}");
+    let log: serde_json::Value = serde_json::from_str(&log).unwrap();
+    assert!(log["FailingStreak"].as_u64().unwrap() >= 2 && log["Log"][0]["ExitCode"] != 0, "{log}");
+    assert!(log["Log"][0]["Output"].as_str().unwrap().contains("/tmp/ok"), "{log}");
+    env.box_(&["exec", "c", "touch", "/tmp/ok"]).ok();
+    assert_eq!(env.box_(&["wait", "--condition", "healthy", "c"]).ok(), "-1");
+    assert!(env.box_(&["ps", "--filter", "health=healthy"]).ok().contains("(healthy)"));
+    // The monitor still cares for its container after it has run something in it.
+    assert_eq!(env.box_(&["exec", "c", "echo", "x"]).ok(), "x");
+    env.box_(&["stop", "-t", "0", "c"]).ok();
+    let checks = || env.box_(&["events", "--stream=false", "--since", "1h", "--filter", "event=health_status"]).ok();
+    assert!(checks().contains("health_status=healthy"), "{}", checks());
+}
+
+#[test]
+fn a_check_by_hand() {
+    let env = TestEnv::with_image();
+    let options = ["--tmpfs", "/tmp", "--health-cmd", CHECK, "--health-interval", "disable", "--health-retries", "1"];
+    env.background("c", &options, &["pause"]);
+    assert_eq!(env.inspect("c", "{{.State.Health.Status}}"), "starting");
+    let failed = env.box_(&["healthcheck", "run", "c"]);
+    failed.ends(1);
+    assert_eq!(failed.out(), "unhealthy");
+    env.box_(&["exec", "c", "touch", "/tmp/ok"]).ok();
+    assert_eq!(env.box_(&["healthcheck", "run", "c"]).ok(), "");
+    assert_eq!(env.inspect("c", "{{.State.Health.Status}}"), "healthy");
+    env.background("none", &[], &["pause"]);
+    env.box_(&["healthcheck", "run", "none"]).fails(125).says("it has no health check");
+    env.box_(&["wait", "--condition", "healthy", "none"]).fails(125).says("has no health check");
+    env.box_(&["stop", "-t", "0", "c"]).ok();
+    env.box_(&["healthcheck", "run", "c"]).fails(125).says("not running");
+}
+
+#[test]
+fn a_check_that_takes_too_long_has_failed() {
+    let env = TestEnv::with_image();
+    let options = ["--health-cmd", r#"["sleep", "600"]"#, "--health-interval", "disable", "--health-timeout", "50ms"];
+    env.background("c", &options, &["pause"]);
+    env.box_(&["healthcheck", "run", "c"]).ends(1);
+    let output = env.inspect("c", "{{(index .State.Health.Log 0).Output}}");
+    assert_eq!(output, "the check took longer than 50ms");
+    let sleeps = || env.processes().iter().any(|process| process.words.starts_with("sleep 600"));
+    eventually("the end of the check", || !sleeps());
+}
+
+#[test]
+fn what_follows_a_failure() {
+    let env = TestEnv::with_image();
+    let options = |action: &'static str| {
+        let check = ["--health-cmd", r#"["false"]"#, "--health-interval", "20ms", "--health-retries", "1"];
+        [&check[..], &["--stop-timeout", "0", "--health-on-failure", action]].concat()
+    };
+    env.background("kill", &options("kill"), &["pause"]);
+    assert_eq!(env.box_(&["wait", "kill"]).ok(), "137");
+    env.background("stop", &options("stop"), &["pause", "5"]);
+    eventually("its end", || env.inspect("stop", "{{.State.Status}}") == "exited");
+    env.background("restart", &options("restart"), &["pause"]);
+    eventually("two restarts", || env.inspect("restart", "{{.RestartCount}}").parse::<u32>().unwrap() >= 2);
+    env.box_(&["stop", "-t", "0", "restart"]).ok();
+    assert_eq!(env.inspect("restart", "{{.State.Status}}"), "exited");
+}
