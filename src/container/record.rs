@@ -229,6 +229,9 @@ impl Container {
 /// How a run whose monitor vanished is told.
 fn lost(run: &Run) -> Exit {
     let error = if run.boot == proc::boot_id() { "the monitor was killed" } else { "the host was restarted" };
+    if let Some(exit) = &run.waits {
+        return Exit { error: error.into(), ..exit.clone() };
+    }
     Exit { code: 137, started: run.started, finished: run.started, error: error.into(), restarts: run.restarts }
 }
 

@@ -44,14 +44,14 @@ pub fn stop(engine: &Engine, container: &Container, options: StopOptions) -> Res
 /// Ask a container to stop; `None` if it does not run.
 pub fn ask(engine: &Engine, container: &Container, options: StopOptions) -> Result<Option<Stopping>> {
     let deed = || format!("cannot stop container `{}`", container.config.name);
+    if let Status::Restarting(_) = container.status() {
+        container.mark_stopped();
+        wake(engine, container)?;
+    }
     let run = match begun(container) {
         Status::Running(run) => run,
-        Status::Restarting(_) => {
-            container.mark_stopped();
-            wake(engine, container)?;
-            return Ok(Some(Stopping { pidfd: None, deadline: None }));
-        }
-        _ => return Ok(None),
+        Status::Restarting(_) | Status::Starting => return Ok(Some(Stopping { pidfd: None, deadline: None })),
+        Status::Created | Status::Exited(_) => return Ok(None),
     };
     engine.enter()?;
     container.mark_stopped();
@@ -65,27 +65,32 @@ pub fn ask(engine: &Engine, container: &Container, options: StopOptions) -> Resu
     Ok(Some(Stopping { pidfd: Some(pidfd), deadline }))
 }
 
+fn a_moment() {
+    let two_milliseconds = rustix::event::Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+    let _ = rustix::event::poll(&mut [], Some(&two_milliseconds));
+}
+
 /// What a container does, once its start is through.
 fn begun(container: &Container) -> Status {
     let deadline = timing::now() + PATIENCE * 1_000_000;
     loop {
         match container.status() {
             Status::Starting if timing::now() < deadline && container.dir.exists() => {
-                let a_moment = rustix::event::Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
-                let _ = rustix::event::poll(&mut [], Some(&a_moment));
+                a_moment();
             }
             status => return status,
         }
     }
 }
 
-/// Have the monitor of a container that is between two runs end, and wait until it has.
+/// Have the monitor of a container that is between two runs end, and wait until it has, or the next run has begun.
 pub(super) fn wake(engine: &Engine, container: &Container) -> Result<()> {
-    if let Status::Restarting(run) = container.status() {
-        engine.enter()?;
+    engine.enter()?;
+    while let Status::Restarting(run) = container.status() {
         let _ = signals::kill(run.monitor, signal::SIGTERM);
-        unlocked(container)?;
+        a_moment();
     }
+    begun(container);
     Ok(())
 }
 
