@@ -5,6 +5,7 @@
 
 // ── the ground ──────────────────────────────────────────────────────────────────────────────────────────────────
 /// The words that everything is written in: errors, ids, digests, folders, files, locks, units, time, signals.
+#[cfg_attr(test, macro_use)]
 pub mod base;
 /// The kernel, one wrapper for one syscall; the only unsafe code.
 pub mod sys;

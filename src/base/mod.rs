@@ -1,5 +1,8 @@
 //! The words that everything is written in. Knows nothing of containers.
 
+#[cfg(test)]
+#[macro_use]
+pub mod alone;
 pub mod digest;
 pub mod dirs;
 pub mod env;

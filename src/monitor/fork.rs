@@ -48,6 +48,7 @@ mod tests {
 
     #[test]
     fn the_monitor_is_in_a_session_of_its_own_and_survives() {
+        alone!();
         let mut connection = fork(|mut caller| {
             // The child's session only: the caller's may be led from outside of its process namespace, and has no
             // number then (`getsid` gives 0).
@@ -65,6 +66,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_closed_connection() {
+        alone!();
         let mut connection = fork(|_caller| std::panic::resume_unwind(Box::new("quietly"))).unwrap();
         let mut bytes = Vec::new();
         assert_eq!(connection.read_to_end(&mut bytes).unwrap_or(0), 0);

@@ -158,6 +158,7 @@ impl super::serve::Attendant for Nobody {
 
 #[test]
 fn output_code_and_log() {
+    alone!();
     for driver in [Driver::K8sFile, Driver::JsonFile, Driver::None] {
         let how = How { driver, ..PLAIN };
         let mut container = Container::run("echo out; echo err >&2; printf end; exit 7", how);
@@ -177,6 +178,7 @@ fn output_code_and_log() {
 
 #[test]
 fn bytes_pass_unchanged_both_ways() {
+    alone!();
     let mut data = Vec::with_capacity(50_000_000);
     let mut state = 88_172_645_463_325_252_u64;
     while data.len() < 50_000_000 {
@@ -215,6 +217,7 @@ fn bytes_pass_unchanged_both_ways() {
 
 #[test]
 fn stdin_stays_open_for_later_clients_unless_it_is_for_one() {
+    alone!();
     let mut container = Container::run("read a; read b; echo $a $b", How { stdin: true, ..PLAIN });
     let attach_with = |connection: UnixStream, text: &str| {
         let (stdin, mut feed) = pipe();
@@ -236,6 +239,7 @@ fn stdin_stays_open_for_later_clients_unless_it_is_for_one() {
 
 #[test]
 fn a_killed_client_harms_nobody() {
+    alone!();
     for round in 0..6 {
         let script = "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done; read a; echo got $a";
         let how = How { stdin: true, ..PLAIN };
@@ -270,6 +274,7 @@ fn a_killed_client_harms_nobody() {
 
 #[test]
 fn a_reader_that_sleeps_slows_the_container_and_gets_all() {
+    alone!();
     // More than one pipe, less than what the pipes and the monitor hold together: ends while nobody reads.
     let mut container = Container::run("head -c 100000 /dev/zero", PLAIN);
     let (read, write) = pipe();
@@ -303,6 +308,7 @@ fn wire_hello(connection: &UnixStream) {
 
 #[test]
 fn waiting_and_signalling() {
+    alone!();
     let mut container = Container::run("trap 'exit 5' USR1; echo up; while :; do sleep 0.01; done", PLAIN);
     container.detach();
     let connection = container.connect();
@@ -324,6 +330,7 @@ fn waiting_and_signalling() {
 
 #[test]
 fn nobody_reads_the_output() {
+    alone!();
     let mut container = Container::run("while :; do echo y; done", PLAIN);
     let (read, write) = pipe();
     drop(read);
@@ -336,6 +343,7 @@ fn nobody_reads_the_output() {
 
 #[test]
 fn signals_are_passed_on_or_kill() {
+    alone!();
     for (sig_proxy, code) in [(true, 9), (false, 128 + 15)] {
         let mut container = Container::run("trap 'exit 9' TERM; echo up; while :; do sleep 0.01; done", PLAIN);
         let (mut read, write) = pipe();
@@ -359,6 +367,7 @@ fn signals_are_passed_on_or_kill() {
 
 #[test]
 fn a_terminal_has_keys_a_size_and_a_way_out() {
+    alone!();
     let script = "trap 'echo now $(stty size)' WINCH; stty size; while :; do sleep 0.01; done";
     let mut container = Container::run(script, TERMINAL);
     let (ours, slave) = tty::open_pty().unwrap();
@@ -396,6 +405,7 @@ fn a_terminal_has_keys_a_size_and_a_way_out() {
 
 #[test]
 fn the_last_words_on_a_terminal_arrive() {
+    alone!();
     for _ in 0..10 {
         let mut container = Container::run("seq 1 2000", TERMINAL);
         let (read, write) = pipe();
@@ -434,6 +444,7 @@ fn a_pump_serves_a_child_with_and_without_a_terminal() {
 
 #[test]
 fn a_follower_sees_all_across_rotations_and_ends_with_the_container() {
+    alone!();
     let script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done";
     // Rotated some 37 times.
     let mut container = Container::run(script, How { max_size: 30_000, ..PLAIN });
@@ -459,6 +470,7 @@ fn a_follower_sees_all_across_rotations_and_ends_with_the_container() {
 
 #[test]
 fn a_long_line_and_many_clients() {
+    alone!();
     let script = "head -c 2000000 /dev/zero; echo; echo end";
     let mut container = Container::run(script, PLAIN);
     let mut readers = Vec::new();

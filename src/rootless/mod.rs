@@ -179,6 +179,7 @@ mod tests {
 
     #[test]
     fn the_second_command_joins_what_the_first_has_made() {
+        alone!();
         if is_root() {
             return in_child(|| {
                 let dirs = Dirs { data: "/nonexistent".into(), run: "/nonexistent".into() };

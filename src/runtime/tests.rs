@@ -220,6 +220,7 @@ fn untouched(_: &Path) {}
 
 #[test]
 fn a_process_has_what_it_should_and_no_more() {
+    alone!();
     let text = "echo pid $$; hostname; readlink /proc/self/fd/9; ls /proc/self/fd; grep -E '^(Cap|Seccomp:)' /proc/self/status;
         stat -c '%t:%T' /dev/null /dev/zero /proc/interrupts; ls -A /sys/firmware; echo x > /proc/sys/kernel/panic;
         cat /proc/sys/net/ipv4/ping_group_range; touch /x && echo written; readlink /dev/fd; echo $HOME; umask";
@@ -235,6 +236,7 @@ fn a_process_has_what_it_should_and_no_more() {
 
 #[test]
 fn why_a_command_cannot_run() {
+    alone!();
     for (command, expected) in [
         ("nope", "CommandNotFound: cannot run `nope`: no such command in the container"),
         ("/bin/nope", "CommandNotFound: cannot run `/bin/nope`: no such file in the container"),
@@ -250,6 +252,7 @@ fn why_a_command_cannot_run() {
 
 #[test]
 fn users() {
+    alone!();
     let user = |name: &'static str| move |spec: &mut Value| spec["process"]["user"]["username"] = json!(name);
     let text = "id -u; id -g; id -G; echo $HOME; grep -E 'Cap(Eff|Prm)' /proc/self/status";
     check(&["sh", "-c", text], user("u"), untouched, |mode, found| match mode {
@@ -269,6 +272,7 @@ fn users() {
 
 #[test]
 fn links_in_the_image_lead_nowhere() {
+    alone!();
     for name in ["dev", "proc", "sys"] {
         let canary = std::env::temp_dir().join(format!("box-canary-{}", ContainerId::random().short()));
         std::fs::create_dir(&canary).unwrap();
@@ -290,6 +294,7 @@ fn links_in_the_image_lead_nowhere() {
 
 #[test]
 fn nothing_is_mounted_inside_proc() {
+    alone!();
     for folder in ["/proc/sys", "/proc/self"] {
         let change = |spec: &mut Value| {
             let mount = json!({ "destination": folder, "type": "tmpfs", "options": [] });
@@ -304,6 +309,7 @@ fn nothing_is_mounted_inside_proc() {
 
 #[test]
 fn volumes_and_a_read_only_root() {
+    alone!();
     let host = std::env::temp_dir().join(format!("box-volume-{}", ContainerId::random().short()));
     std::fs::create_dir_all(host.join("dir")).unwrap();
     std::fs::write(host.join("file"), "content\n").unwrap();
@@ -338,6 +344,7 @@ fn volumes_and_a_read_only_root() {
 
 #[test]
 fn a_terminal_is_the_containers_own() {
+    alone!();
     for mode in modes() {
         let rootfs = Rootfs::new();
         let paths = paths(&rootfs);
@@ -372,6 +379,7 @@ fn read_terminal(mut master: File) -> String {
 
 #[test]
 fn pid_1_of_ours_passes_signals_on_and_reaps() {
+    alone!();
     for mode in modes() {
         let rootfs = Rootfs::new();
         let paths = paths(&rootfs);
@@ -386,6 +394,7 @@ fn pid_1_of_ours_passes_signals_on_and_reaps() {
 
 #[test]
 fn one_more_process() {
+    alone!();
     for mode in modes() {
         let rootfs = Rootfs::new();
         let paths = paths(&rootfs);

@@ -218,6 +218,7 @@ mod tests {
 
     #[test]
     fn a_driver_is_found_and_remembered() {
+        alone!();
         let scratch = Scratch::new();
         let dirs = scratch.dirs.clone();
         in_namespaces(move || {
@@ -245,6 +246,7 @@ mod tests {
 
     #[test]
     fn layers_as_unpacked_are_layers_to_overlay() {
+        alone!();
         let scratch = Scratch::new();
         let root = scratch.dirs.data.clone();
         in_namespaces(move || {

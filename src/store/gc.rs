@@ -369,6 +369,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_can_be_emptied() {
+        alone!();
         let scratch = Scratch::new();
         let dirs = scratch.dirs.clone();
         in_namespaces(move || {

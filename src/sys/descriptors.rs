@@ -42,6 +42,7 @@ mod tests {
 
     #[test]
     fn a_child_keeps_what_it_names() {
+        alone!();
         let (read, write) = rustix::pipe::pipe().unwrap();
         let (other, _end) = rustix::pipe::pipe().unwrap();
         use std::os::fd::AsRawFd;

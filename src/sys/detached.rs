@@ -110,6 +110,7 @@ mod tests {
 
     #[test]
     fn only_what_was_inherited_is_closed() {
+        alone!();
         let child = super::super::process::fork().unwrap();
         let super::super::process::Fork::Child = child else {
             let super::super::process::Fork::Parent(pid) = child else { unreachable!() };

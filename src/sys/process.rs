@@ -17,6 +17,8 @@ pub enum Fork {
 
 /// fork(2). The caller must be single-threaded: the child goes on using the allocator.
 pub fn fork() -> io::Result<Fork> {
+    #[cfg(test)]
+    assert!(crate::base::alone::is_alone(), "a test that forks begins with `alone!()`");
     // SAFETY: the process is single-threaded (the contract above), so the child's heap and locks are consistent.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
@@ -38,6 +40,8 @@ pub struct Cloned {
 ///
 /// Returns `None` in the child. Linux 5.3 (5.7 for `cgroup`). The caller must be single-threaded, as for [`fork`].
 pub fn clone3(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Option<Cloned>> {
+    #[cfg(test)]
+    assert!(crate::base::alone::is_alone(), "a test that forks begins with `alone!()`");
     let mut pidfd: RawFd = -1;
     // SAFETY: `clone_args` is plain integers, for which zero is the documented default.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
@@ -224,6 +228,7 @@ mod tests {
 
     #[test]
     fn a_cloned_child_has_a_pidfd_and_a_status() {
+        alone!();
         match clone3(0, None).unwrap() {
             None => exit_now(7),
             Some(child) => {

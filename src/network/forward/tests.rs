@@ -120,6 +120,7 @@ fn echo_server(connections: usize) {
 
 #[test]
 fn tcp_is_forwarded_with_half_close_and_without_loopback_as_source() {
+    alone!();
     as_monitor(talk_over_tcp);
     if rustix::process::geteuid().is_root() {
         // The real root needs no user namespace.
@@ -170,6 +171,7 @@ fn talk_over_tcp() {
 
 #[test]
 fn a_server_on_the_containers_loopback_is_not_published() {
+    alone!();
     as_monitor(|| {
         let mut ports = parse_ports("127.0.0.1::80").unwrap();
         let listeners = bind_ports(&mut ports, &|_| None).unwrap();
@@ -190,6 +192,7 @@ fn a_server_on_the_containers_loopback_is_not_published() {
 
 #[test]
 fn udp_is_forwarded_with_a_socket_for_each_client() {
+    alone!();
     as_monitor(|| {
         let mut ports = parse_ports("53/udp").unwrap();
         let listeners = bind_ports(&mut ports, &|_| None).unwrap();
@@ -225,6 +228,7 @@ fn udp_is_forwarded_with_a_socket_for_each_client() {
 
 #[test]
 fn the_way_out_leads_to_the_host_but_not_to_its_loopback() {
+    alone!();
     as_monitor(|| {
         let outside = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = outside.local_addr().unwrap().port();
@@ -244,6 +248,7 @@ fn the_way_out_leads_to_the_host_but_not_to_its_loopback() {
 
 #[test]
 fn slirp4netns_can_be_started_again() {
+    alone!();
     as_monitor(|| {
         let mut container = container(|| {
             let _ = rustix::event::poll(&mut [], None);
@@ -259,6 +264,7 @@ fn slirp4netns_can_be_started_again() {
 
 #[test]
 fn a_network_that_cannot_be_set_up_says_why() {
+    alone!();
     as_monitor(|| {
         let file = std::fs::File::open("/dev/null").unwrap();
         let error = start_slirp(file.as_fd()).unwrap().wait_ready().unwrap_err();
@@ -271,6 +277,7 @@ fn a_network_that_cannot_be_set_up_says_why() {
 
 #[test]
 fn helpers_end_with_the_monitor() {
+    alone!();
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).unwrap();
     as_monitor(move || {
         let mut ports = parse_ports("127.0.0.1::80").unwrap();

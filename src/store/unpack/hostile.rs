@@ -397,6 +397,7 @@ fn an_honest_layer_is_unpacked_as_it_says() {
 
 #[test]
 fn owners_are_recorded_where_there_is_one_id() {
+    alone!();
     let scratch = Scratch::new();
     let root = scratch.dirs.data.join("root");
     std::fs::create_dir(&root).unwrap();
