@@ -3,9 +3,8 @@
 use super::args::run::{ContainerOptions, Create, Run};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::signal;
-use crate::container;
 use crate::container::mounts::{parse_image_volumes, parse_mount, parse_tmpfs, parse_volume};
-use crate::container::request::{LogDriver, PullPolicy, Request, Source, Userns};
+use crate::container::request::{LogDriver, PullPolicy, Request, Source};
 use crate::network::{self, NetworkMode};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -73,7 +72,6 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
             Some("none") => LogDriver::None,
             _ => LogDriver::K8sFile,
         },
-        userns: userns(options.rights.userns.as_deref())?,
         tty: options.tty,
         interactive: options.interactive,
         remove: options.rm,
@@ -137,14 +135,6 @@ pub fn pull_policy(text: &str) -> PullPolicy {
         "never" => PullPolicy::Never,
         "newer" | "ifnewer" => PullPolicy::Newer,
         _ => PullPolicy::Missing,
-    }
-}
-
-/// `--userns`, else what the environment says.
-fn userns(text: Option<&str>) -> Result<Userns> {
-    match text {
-        Some(text) => container::parse_userns(text),
-        None => container::default_userns(),
     }
 }
 
@@ -225,8 +215,8 @@ mod tests {
         check(&["--pid", "host", "--ipc=host", "--uts=host", "alpine"], |r| {
             r.pid.is_host() && r.ipc.is_host() && r.uts.is_host()
         });
-        check(&["--userns", "keep-id", "alpine"], |r| r.userns == Userns::KeepId);
-        check(&["--userns=", "alpine"], |r| r.userns == Userns::Host);
+        check(&["--userns", "keep-id", "alpine"], |r| r.userns.to_string() == "keep-id");
+        check(&["--userns=", "alpine"], |r| !r.userns.is_apart());
         check(&["-h", "web", "alpine"], |r| r.hostname.as_deref() == Some("web"));
         check(&["--rootfs", "/srv/x:O", "sh"], |r| {
             r.command == ["sh"]
@@ -242,7 +232,9 @@ mod tests {
             &["-p", "x", "alpine"],
             &["-v", "na,me:/x", "alpine"],
             &["--pid", "container:", "alpine"],
-            &["--userns", "auto", "alpine"],
+            &["--userns", "all", "alpine"],
+            &["--userns", "nomap", "--uidmap", "0:1:5", "alpine"],
+            &["--subuidname", "x", "--gidmap", "0:1:5", "alpine"],
             &["--stop-signal", "NOPE", "alpine"],
             &["--entrypoint", "[1]", "alpine"],
             &["-l", "=x", "alpine"],

@@ -5,9 +5,10 @@
 
 use super::life::Life;
 use super::mounts::{Mount, Source};
-use super::request::{LogDriver, Userns};
+use super::request::LogDriver;
 use super::rights::Rights;
 use super::rights::namespaces::Namespace;
+use super::rights::userns::Userns;
 use crate::base::digest::Digest;
 use crate::base::id::ContainerId;
 use crate::network::{NetworkMode, PortMapping};

@@ -4,13 +4,14 @@ use super::config::{Config, RootSource, VERSION};
 use super::life::RestartPolicy;
 use super::mounts::{self, Wishes};
 use super::record::{self, Container};
-use super::request::{PullPolicy, Request, Source, Userns};
+use super::request::{PullPolicy, Request, Source};
 use super::rights::namespaces::Namespace;
+use super::rights::{idmap, systemd::Systemd, userns::Userns};
 use super::{environment, names, rights};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::id::ContainerId;
 use crate::base::lock::Lock;
-use crate::base::{env, signal, timing};
+use crate::base::{signal, timing};
 use crate::engine::Engine;
 use crate::image::{self, Image, Progress};
 use crate::network::NetworkMode;
@@ -53,6 +54,8 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
     }
     let made_up = request.name.is_none();
     let cidfile = request.cidfile.clone();
+    // Nobody else may choose ids until these are in a record.
+    let _ids = rights::allot::reserve(engine, &request)?;
     let mut request = request;
     let wishes = Wishes {
         mounts: std::mem::take(&mut request.mounts),
@@ -195,7 +198,12 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
     }
     let (args, entrypoint_len) = command(&request, image)?;
     let (capabilities, cap_add, cap_drop) = capability_sets(&request)?;
-    let rights = rights::decide(&request, &capabilities)?;
+    let mut rights = rights::decide(&request, &args, &capabilities)?;
+    let user = user(&request, image, engine.caller())?;
+    let (userns, maps) = rights::allot::decide(engine, &request, &root, &user)?;
+    rights.maps = maps;
+    let systemd = rights.systemd == Systemd::Always;
+    let default_signal = if systemd { rights::systemd::STOP_SIGNAL } else { signal::SIGTERM };
     let stop_signal = request.stop_signal.as_ref().or(image.stop_signal.as_ref());
     let mut labels = image.labels.clone();
     labels.extend(environment::labels(&request.life.label_files)?);
@@ -209,10 +217,10 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         entrypoint_len,
         env: environment::decide(&request, image, &hostname, |text| engine.warn(&Fault::new(Kind::BadData, text)))?,
         workdir: workdir(&request, image)?,
-        user: user(&request, image, engine.caller())?,
+        user,
         hostname,
         mounts: Vec::new(),
-        read_only: request.read_only,
+        read_only: request.read_only || request.rights.hardened,
         network: request.network.unwrap_or_default(),
         ports: request.ports,
         exposed: image.exposed_ports.clone(),
@@ -224,14 +232,14 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         rights,
         capabilities,
         stop_signal: stop_signal
-            .map_or(Ok(signal::SIGTERM), |text| signal::parse(text))
+            .map_or(Ok(default_signal), |text| signal::parse(text))
             .context("cannot use the stop signal")?,
         stop_timeout: request.stop_timeout.or(image.stop_timeout).unwrap_or(10),
         log_driver: request.log_driver,
         pid: rights::decide_namespace(engine, "--pid", &request.pid)?,
         ipc: rights::decide_namespace(engine, "--ipc", &request.ipc)?,
         uts,
-        userns: request.userns,
+        userns,
         tty: request.tty,
         interactive: request.interactive,
         stdin_once: request.interactive && !request.detach,
@@ -287,7 +295,7 @@ fn capability_sets(request: &Request) -> Result<(Vec<String>, Vec<String>, Vec<S
     let all = || capabilities::possible().map(|capability| format!("CAP_{capability}"));
     let mut set: BTreeSet<String> = match () {
         () if request.privileged || add.iter().any(|name| name == "ALL") => all().collect(),
-        () if drop.iter().any(|name| name == "ALL") => BTreeSet::new(),
+        () if request.rights.hardened || drop.iter().any(|name| name == "ALL") => BTreeSet::new(),
         () => capabilities::DEFAULT.iter().map(|capability| format!("CAP_{capability}")).collect(),
     };
     set.extend(add.iter().filter(|name| *name != "ALL").cloned());
@@ -315,33 +323,19 @@ fn workdir(request: &Request, image: &ImageConfig) -> Result<String> {
 }
 
 fn user(request: &Request, image: &ImageConfig, caller: (u32, u32)) -> Result<String> {
-    let text = match (&request.user, request.userns) {
+    let text = match (&request.user, &request.userns) {
         (Some(user), _) => user.clone(),
         // keep-id means the caller, inside as outside.
-        (None, Userns::KeepId) => format!("{}:{}", caller.0, caller.1),
-        (None, Userns::Host) => image.user.clone(),
+        (None, keep_id @ Userns::KeepId { .. }) => {
+            let (uid, gid) = idmap::caller_inside(keep_id, caller);
+            format!("{uid}:{gid}")
+        }
+        (None, _) => image.user.clone(),
     };
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(fault(Kind::BadData, format!("`{}` cannot be a user", text.escape_debug())));
     }
     Ok(text)
-}
-
-/// The default of `--userns`, from the environment.
-pub fn default_userns() -> Result<Userns> {
-    parse_userns(env::userns().as_deref().unwrap_or_default())
-}
-
-/// Parse `--userns`: nothing, `host` or `keep-id`.
-pub fn parse_userns(text: &str) -> Result<Userns> {
-    match text {
-        "" | "host" => Ok(Userns::Host),
-        "keep-id" => Ok(Userns::KeepId),
-        other => Err(fault(
-            Kind::Usage,
-            format!("`{}` is no user namespace mode: use host or keep-id", other.escape_debug()),
-        )),
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,17 @@ use std::path::{Path, PathBuf};
 /// Where commands are looked for when the image does not say.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What is changed of the variables that a container has without being asked: `--env-merge` and `--unsetenv`.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// `K=V`, in which `${NAME}` is the value that the image gives.
+    pub merge: Vec<String>,
+    /// Names that go.
+    pub unset: Vec<String>,
+    /// All go.
+    pub unset_all: bool,
+}
+
 /// An env file is never larger than this.
 const LIMIT: u64 = 4 << 20;
 
@@ -34,8 +45,50 @@ pub fn decide(request: &Request, image: &ImageConfig, hostname: &str, warn: impl
             )),
         }
     }
+    change(&mut list, &request.env_changes)?;
     extend(&mut list, &request.env_files, &request.env)?;
     Ok(list)
+}
+
+/// Merge first, so that the merged variable can be made of others that go.
+fn change(list: &mut Vec<String>, changes: &Changes) -> Result<()> {
+    for word in &changes.merge {
+        let Some((key, value)) = word.split_once('=').filter(|(key, _)| !key.is_empty() && !word.contains('\0')) else {
+            let text = format!("`--env-merge {}` is not NAME=value", word.escape_debug());
+            return Err(fault(Kind::Usage, text));
+        };
+        let merged = merged(value, list);
+        set(list, key, &merged);
+    }
+    let kept = |entry: &String| {
+        let name = entry.split('=').next().unwrap_or_default();
+        let merged = changes.merge.iter().any(|word| word.split('=').next() == Some(name));
+        merged || !changes.unset_all && !changes.unset.iter().any(|unset| unset == name)
+    };
+    list.retain(kept);
+    Ok(())
+}
+
+/// A value with each `${NAME}` and `$NAME` replaced; what is not known is nothing.
+fn merged(value: &str, list: &[String]) -> String {
+    let known = |name: &str| list.iter().find_map(|entry| entry.split_once('=').filter(|(key, _)| *key == name));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let (name, left) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            Some(parts) => parts,
+            None => after.split_at(after.find(|c| !is_name(c)).unwrap_or(after.len())),
+        };
+        match name {
+            "" => out.push('$'),
+            name => out.push_str(known(name).map_or("", |(_, value)| value)),
+        }
+        rest = left;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// What the user adds: files first, then words.
@@ -128,6 +181,24 @@ mod tests {
         assert_eq!(list, ["PATH=/x", "container=box", "HOSTNAME=h", "A=2", "C=a=b"]);
         assert_eq!(warned.get(), 4);
         assert!(decide(&Request { env: vec!["=x".into()], ..Default::default() }, &image, "h", drop).is_err());
+    }
+
+    #[test]
+    fn variables_are_merged_and_unset() {
+        let image = ImageConfig { env: ["PATH=/x", "B=2", "C=3"].map(String::from).to_vec(), ..Default::default() };
+        let decided = |merge: &[&str], unset: &[&str], unset_all| {
+            let list = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+            let changes = Changes { merge: list(merge), unset: list(unset), unset_all };
+            let request = Request { env: vec!["D=4".into()], env_changes: changes, ..Default::default() };
+            decide(&request, &image, "h", drop).map(|list| list.join(" "))
+        };
+        assert_eq!(
+            decided(&["PATH=/o:${PATH}", "E=$B$C-$NONE$"], &["B", "container"], false).unwrap(),
+            "PATH=/o:/x HOSTNAME=h C=3 E=23-$ D=4"
+        );
+        assert_eq!(decided(&[], &[], true).unwrap(), "D=4");
+        assert_eq!(decided(&["PATH=/o:${PATH}"], &[], true).unwrap(), "PATH=/o:/x D=4");
+        assert!(decided(&["x"], &[], false).is_err());
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub fn exec(engine: &Engine, container: &Container, request: ExecRequest, termin
     }
     environment::extend(&mut config.env, &request.env_files, &request.env)?;
     engine.enter()?;
+    rights::as_running(&mut config, run.pid);
     let pidfd = proc::open(run.pid, run.pid_started)
         .ok_or_else(|| fault(Kind::WrongState, "its process has ended").context(deed()))?;
     let facts = host::facts(engine, &container.dir, &config, super::mounts::Lent::default())?;

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::mounts::Lent;
+use super::rights::idmap::Available;
 use super::spec::Host;
 use crate::engine::Engine;
 use crate::network;
@@ -11,24 +12,15 @@ use anyhow::{Context, Result};
 use rustix::process::{Resource, getrlimit};
 use std::path::{Path, PathBuf};
 
-/// The ids at hand: who called, and how many subordinate ids there are.
-#[derive(Debug, Clone, Copy)]
-pub struct CallerIds {
-    /// The caller's uid and gid outside.
-    pub caller: (u32, u32),
-    /// How many ids above 0 the namespace maps.
-    pub subordinate: u32,
-}
-
 /// Ask this process's namespace for its ids. In U0.
-pub fn ids(engine: &Engine) -> Result<CallerIds> {
+pub fn ids(engine: &Engine) -> Result<Available> {
     let caller = engine.caller();
     let subordinate = match engine.ids()? {
         Ids::Single(_) => 0,
         Ids::Full => mapped("/proc/self/uid_map").saturating_sub(1),
         Ids::Root => 65536,
     };
-    Ok(CallerIds { caller, subordinate })
+    Ok(Available { caller, subordinate })
 }
 
 /// How many ids a map file maps.
@@ -43,13 +35,12 @@ pub fn facts(engine: &Engine, dir: &Path, config: &Config, lent: Lent) -> Result
     let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20).min(1 << 20);
     let devices = if config.privileged && *engine.ids()? == Ids::Root { devices() } else { Vec::new() };
     Ok(Host {
-        dir: dir.to_path_buf(),
+        // The files of a mapped container are named from its folder, where its start begins.
+        dir: if super::rights::is_mapped(config) { PathBuf::new() } else { dir.to_path_buf() },
         masked: if config.privileged { Vec::new() } else { defaults::masked_paths() },
         mqueue: config.ipc.is_host() && Path::new("/dev/mqueue").is_dir(),
         open_files: limit,
         tty_group: ids.subordinate >= 5,
-        subordinate: ids.subordinate,
-        caller: ids.caller,
         lent,
         devices,
         rights: super::rights::facts(engine, config)?,

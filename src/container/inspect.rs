@@ -3,7 +3,7 @@
 use super::config::{Config, RootSource};
 use super::mounts::{Mount, Source};
 use super::record::{Container, Status};
-use super::request::{LogDriver, Userns};
+use super::request::LogDriver;
 use crate::base::signal;
 use crate::base::time::rfc3339;
 use crate::engine::Engine;
@@ -311,7 +311,7 @@ fn host_config(container: &Container) -> Value {
         "IpcMode": config.ipc,
         "PidMode": config.pid,
         "UTSMode": config.uts,
-        "UsernsMode": if config.userns == Userns::KeepId { "keep-id" } else { "" },
+        "UsernsMode": if config.userns.is_apart() { config.userns.to_string() } else { String::new() },
         "CgroupMode": "private",
         "Privileged": config.privileged,
         "ReadonlyRootfs": config.read_only,

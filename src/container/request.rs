@@ -3,10 +3,12 @@
 //! Words stay as the user wrote them where their meaning depends on the image or the host (environment, user,
 //! command); what has a syntax of its own is parsed by whoever fills this in, with the parsers of the rooms below.
 
+use super::environment::Changes;
 use super::life::LifeRequest;
 use super::mounts::{ImageVolumes, Mount};
 use super::rights::Rights;
 use super::rights::namespaces::Namespace;
+use super::rights::userns::Userns;
 use crate::network::{NetworkMode, PortMapping};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -74,6 +76,8 @@ pub struct Request {
     pub uts: Namespace,
     /// The other options for security and namespaces.
     pub rights: Rights,
+    /// `--env-merge`, `--unsetenv`, `--unsetenv-all`.
+    pub env_changes: Changes,
     /// `--userns`.
     pub userns: Userns,
     /// `-t`.
@@ -135,15 +139,4 @@ pub enum LogDriver {
     JsonFile,
     /// Nothing is kept.
     None,
-}
-
-/// `--userns`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Userns {
-    /// Root in the container is the caller; the same as `host` in the user's own namespace.
-    #[default]
-    Host,
-    /// The caller's own ids are kept inside; root is a subordinate id.
-    KeepId,
 }

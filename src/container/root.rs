@@ -2,7 +2,7 @@
 
 use super::config::{Config, RootSource};
 use super::record::Container;
-use super::request::Userns;
+use super::rights;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::{program, timing};
 use crate::engine::Engine;
@@ -26,13 +26,13 @@ pub enum Prepared {
 }
 
 impl Prepared {
-    /// The runtime's words for it.
-    pub fn rootfs(&self) -> RootFs<'_> {
+    /// The runtime's words for it; a folder below `base` is named from there.
+    pub fn rootfs(&self, base: &Path) -> RootFs<'_> {
         match self {
             Self::Overlay(plan) => {
                 RootFs::Overlay { lower: &plan.lower, upper: &plan.upper, work: &plan.work, volatile: plan.volatile }
             }
-            Self::Folder(path, _) => RootFs::Directory(path),
+            Self::Folder(path, _) => RootFs::Directory(path.strip_prefix(base).unwrap_or(path)),
         }
     }
 }
@@ -47,8 +47,8 @@ pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
     let lower = lower(engine, config)?;
     let (upper, work) = (container.dir.join("upper"), container.dir.join("work"));
     let plan = OverlayPlan { lower, upper, work, volatile: config.remove };
-    // keep-id shows the layers' files through another map, which the kernel's overlay cannot do for ordinary users.
-    let driver = if config.userns == Userns::KeepId { Driver::Copy } else { engine.driver()? };
+    // Another map shows the layers' files with other owners, which the kernel's overlay cannot do for ordinary users.
+    let driver = if rights::is_mapped(config) { Driver::Copy } else { engine.driver()? };
     match driver {
         Driver::Copy => copy(engine, container, &plan),
         Driver::Overlay | Driver::FuseOverlayfs => {
@@ -77,11 +77,10 @@ pub(super) fn lower(engine: &Engine, config: &Config) -> Result<Vec<PathBuf>> {
 
 /// Give a copy of the image's files the owners that the container's map means.
 pub(super) fn shift(engine: &Engine, config: &Config, folder: &Path) -> Result<()> {
-    if config.userns != Userns::KeepId {
-        return Ok(());
+    match rights::id_maps(engine, config)? {
+        Some(maps) => super::shift::shift(folder, &maps).context("cannot give the image's files the container's ids"),
+        None => Ok(()),
     }
-    super::keep_id::shift(folder, &super::host::ids(engine)?)
-        .context("cannot give the image's files the container's ids")
 }
 
 fn make_dir(path: &Path) -> Result<()> {

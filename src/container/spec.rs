@@ -4,16 +4,15 @@
 
 use super::config::Config;
 use super::mounts::{self, Lent};
-use super::request::Userns;
-use super::rights;
 use super::rights::namespaces::Namespace;
+use super::rights::{self, idmap};
 use crate::network::NetworkMode;
 use crate::runtime::{capabilities, defaults};
 use anyhow::Result;
 use oci_spec::runtime::{
-    Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxIdMapping, LinuxIdMappingBuilder, LinuxNamespace,
-    LinuxNamespaceBuilder, LinuxNamespaceType, Mount, MountBuilder, PosixRlimitBuilder, PosixRlimitType, Process,
-    ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
+    Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType,
+    Mount, MountBuilder, PosixRlimitBuilder, PosixRlimitType, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
+    UserBuilder,
 };
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -21,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// What the specification needs to know of the host and of the container's folder.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// `containers/<id>`, which holds the files that are bound in.
+    /// `containers/<id>`, which holds the files that are bound in; empty if that is where the start begins.
     pub dir: PathBuf,
     /// `runtime::defaults::masked_paths` of this host.
     pub masked: Vec<String>,
@@ -31,10 +30,6 @@ pub struct Host {
     pub open_files: u64,
     /// Whether group 5, that of terminals, exists in the container.
     pub tty_group: bool,
-    /// How many ids there are besides the caller's.
-    pub subordinate: u32,
-    /// The caller's ids outside, for `keep-id`.
-    pub caller: (u32, u32),
     /// What was made ready to be mounted.
     pub lent: Lent,
     /// For real root: devices that a privileged container gets, `/dev/…`.
@@ -46,7 +41,8 @@ pub struct Host {
 /// The specification of a container.
 pub fn spec(config: &Config, host: &Host) -> Result<Spec> {
     let root = RootBuilder::default().path("rootfs").readonly(config.read_only).build()?;
-    let mut linux = LinuxBuilder::default().namespaces(namespaces(config)?).masked_paths(vec![]).readonly_paths(vec![]);
+    let mut linux =
+        LinuxBuilder::default().namespaces(namespaces(config, host)?).masked_paths(vec![]).readonly_paths(vec![]);
     if !config.privileged {
         linux = linux.masked_paths(host.masked.clone()).readonly_paths(defaults::readonly_paths());
     }
@@ -56,9 +52,8 @@ pub fn spec(config: &Config, host: &Host) -> Result<Spec> {
         linux =
             linux.sysctl(std::collections::HashMap::from([("net.ipv4.ping_group_range".to_owned(), "0 0".to_owned())]));
     }
-    if config.userns == Userns::KeepId {
-        linux = linux.uid_mappings(keep_id(host.caller.0, host.subordinate)?);
-        linux = linux.gid_mappings(keep_id(host.caller.1, host.subordinate)?);
+    if let Some(maps) = &host.rights.maps {
+        linux = linux.uid_mappings(idmap::specified(&maps.uids)?).gid_mappings(idmap::specified(&maps.gids)?);
     }
     let mut builder = SpecBuilder::default().version("1.3.0").root(root).process(process(config, host)?);
     if config.uts.is_own() {
@@ -106,9 +101,9 @@ pub fn process(config: &Config, host: &Host) -> Result<Process> {
         .build()?)
 }
 
-fn namespaces(config: &Config) -> Result<Vec<LinuxNamespace>> {
+fn namespaces(config: &Config, host: &Host) -> Result<Vec<LinuxNamespace>> {
     let mut types = vec![LinuxNamespaceType::Mount, LinuxNamespaceType::Cgroup];
-    if config.userns == Userns::KeepId {
+    if host.rights.maps.is_some() {
         types.push(LinuxNamespaceType::User);
     }
     if config.pid.is_own() {
@@ -126,25 +121,6 @@ fn namespaces(config: &Config) -> Result<Vec<LinuxNamespace>> {
     types.into_iter().map(|typ| Ok(LinuxNamespaceBuilder::default().typ(typ).build()?)).collect()
 }
 
-/// The map that keeps the caller's id: it is the same inside, ids below and above are subordinate ones.
-///
-/// Host ids here are those of the user's namespace U0, where the caller is 0.
-fn keep_id(caller: u32, subordinate: u32) -> Result<Vec<LinuxIdMapping>> {
-    let map = |container: u32, host: u32, size: u32| -> Result<LinuxIdMapping> {
-        Ok(LinuxIdMappingBuilder::default().container_id(container).host_id(host).size(size).build()?)
-    };
-    let below = caller.min(subordinate);
-    let mut maps = Vec::new();
-    if below > 0 {
-        maps.push(map(0, 1, below)?);
-    }
-    maps.push(map(caller, 0, 1)?);
-    if subordinate > below {
-        maps.push(map(caller + 1, below + 1, subordinate - below)?);
-    }
-    Ok(maps)
-}
-
 fn mount(target: impl Into<PathBuf>, kind: &str, source: impl Into<PathBuf>, options: &[&str]) -> Result<Mount> {
     let options: Vec<String> = options.iter().map(ToString::to_string).collect();
     Ok(MountBuilder::default().destination(target).typ(kind).source(source).options(options).build()?)
@@ -158,7 +134,7 @@ fn all_mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
             list.push(mount(target, "bind", host.dir.join(file), &["bind", "nosuid", "nodev", "noexec"])?);
         }
     }
-    if config.read_only {
+    if config.read_only && config.rights.read_only_tmpfs {
         for target in ["/run", "/tmp", "/var/tmp"] {
             if !is_target(config, Path::new(target)) {
                 list.push(mount(target, "tmpfs", "tmpfs", &["rw", "nosuid", "nodev", "mode=1777", "tmpcopyup"])?);
@@ -216,24 +192,4 @@ fn system_mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
         }
     }
     Ok(list)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keep_id_maps_everybody_once() {
-        let text = |caller, subordinate| {
-            let maps = keep_id(caller, subordinate).unwrap();
-            maps.iter()
-                .map(|m| format!("{}:{}:{}", m.container_id(), m.host_id(), m.size()))
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        assert_eq!(text(1000, 65536), "0:1:1000 1000:0:1 1001:1001:64536");
-        assert_eq!(text(0, 65536), "0:0:1 1:1:65536");
-        assert_eq!(text(70000, 65536), "0:1:65536 70000:0:1");
-        assert_eq!(text(1000, 0), "1000:0:1");
-    }
 }

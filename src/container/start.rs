@@ -21,6 +21,7 @@ use anyhow::{Context, Result};
 use oci_spec::runtime::Spec;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 
 /// What the caller wants of a start.
 #[derive(Debug)]
@@ -171,6 +172,7 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     host::write_files(&container.dir, config)?;
     let lent = mounts::lend(engine, container)?;
     let facts = host::facts(engine, &container.dir, config, lent)?;
+    rights::give_files(engine, container)?;
     let spec = spec::spec(config, &facts)?;
     mounts::own(engine, container, &spec)?;
     let trees = rights::trees(engine, config)?;
@@ -314,22 +316,31 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
     let config = &container.config;
     // Clients may come as soon as the start is reported.
     let listener = monitor::listen(&container.socket())?;
-    let mount_point = container.dir.join("root");
+    let absolute = container.dir.join("root");
+    // Root of a mapped container need not be able to walk the user's folders: what is of the container is below here.
+    let mapped = rights::is_mapped(config);
+    let mount_point = if mapped { Path::new("root") } else { &absolute };
     let fuse = match &plan.root {
-        Prepared::Folder(_, Some(overlay)) => Some(root::mount_fuse(&mount_point, overlay)?),
+        Prepared::Folder(_, Some(overlay)) => Some(root::mount_fuse(&absolute, overlay)?),
         _ => None,
     };
     let (stdio, mut streams) = stdio(config, plan.size)?;
     let bundle = Bundle {
         spec: &plan.spec,
-        root: plan.root.rootfs(),
-        mount_point: &mount_point,
+        root: plan.root.rootfs(if mapped { &container.dir } else { Path::new("") }),
+        mount_point,
         init: config.init,
         filter: rights::filter(config),
         cgroup: None,
         trees: &plan.trees,
     };
+    if mapped {
+        rustix::process::chdir(&container.dir).context("cannot enter its folder")?;
+    }
     let mut starting = runtime::create(&bundle, stdio)?;
+    if mapped {
+        rustix::process::chdir("/")?;
+    }
     timing::phase("clone init");
     // While init mounts, the helper makes its interface.
     let mut helpers = Helpers { listeners: plan.listeners, ..Helpers::default() };

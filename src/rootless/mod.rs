@@ -53,6 +53,26 @@ pub struct Membership {
     presence: Option<OwnedFd>,
 }
 
+/// The ranges of the host's ids that U0 maps for a caller, in the order in which it has them: its own id as 0, then its
+/// subordinate ones; users, then groups. Real root has all.
+pub fn own_ranges(caller: (u32, u32)) -> (Vec<Range>, Vec<Range>) {
+    if caller.0 == 0 {
+        let all = vec![Range { start: 0, count: u32::MAX }];
+        return (all.clone(), all);
+    }
+    let name = subid::user_name(caller.0);
+    let with = |own: u32, file: &str| {
+        let further = subid::ranges(Path::new(file), caller.0, name.as_deref());
+        [Range { start: own, count: 1 }].into_iter().chain(further).collect()
+    };
+    (with(caller.0, "/etc/subuid"), with(caller.1, "/etc/subgid"))
+}
+
+/// The subordinate ranges of somebody by name: users, then groups.
+pub fn named_ranges(users: &str, groups: &str) -> (Vec<Range>, Vec<Range>) {
+    (subid::named(Path::new("/etc/subuid"), users), subid::named(Path::new("/etc/subgid"), groups))
+}
+
 /// Whether this process is root already, with all rights over its own namespace.
 pub fn is_root() -> bool {
     if !rustix::process::geteuid().is_root() {

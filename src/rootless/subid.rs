@@ -17,19 +17,26 @@ pub struct Range {
 
 /// The caller's ranges in one of the two files, in its order.
 pub fn ranges(file: &Path, uid: u32, name: Option<&str>) -> Vec<Range> {
-    let text = read_limited(file, LIMIT).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    parse(&text, uid, name)
+    let uid = uid.to_string();
+    parse(&read(file), |who| who == uid || Some(who) == name)
 }
 
-fn parse(text: &str, uid: u32, name: Option<&str>) -> Vec<Range> {
-    let uid = uid.to_string();
+/// The ranges of a name, as it stands in the file.
+pub fn named(file: &Path, name: &str) -> Vec<Range> {
+    parse(&read(file), |who| who == name)
+}
+
+fn read(file: &Path) -> String {
+    read_limited(file, LIMIT).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+fn parse(text: &str, is_ours: impl Fn(&str) -> bool) -> Vec<Range> {
     text.lines()
         .filter_map(|line| {
             let mut parts = line.trim().split(':');
             let who = parts.next()?;
             let range = Range { start: parts.next()?.parse().ok()?, count: parts.next()?.parse().ok()? };
-            let ours = who == uid || Some(who) == name;
-            (ours && range.count > 0 && range.start.checked_add(range.count).is_some()).then_some(range)
+            (is_ours(who) && range.count > 0 && range.start.checked_add(range.count).is_some()).then_some(range)
         })
         .collect()
 }
@@ -38,7 +45,12 @@ fn parse(text: &str, uid: u32, name: Option<&str>) -> Vec<Range> {
 pub fn user_name(uid: u32) -> Option<String> {
     let text = read_limited(Path::new("/etc/passwd"), LIMIT).ok()?;
     name_of(&String::from_utf8_lossy(&text), uid).or_else(|| {
-        let output = std::process::Command::new("getent").args(["passwd", &uid.to_string()]).output().ok()?;
+        let output = std::process::Command::new("getent")
+            .args(["passwd", &uid.to_string()])
+            .env_clear()
+            .env("PATH", crate::base::program::search_path())
+            .output()
+            .ok()?;
         name_of(&String::from_utf8_lossy(&output.stdout), uid)
     })
 }
@@ -68,8 +80,8 @@ mod tests {
     fn ranges_by_name_and_by_number() {
         let text = "ann:100000:65536\nbob:165536:65536\n1000:300000:10\nann:x:1\nann:5\n\nann:4294967295:2\nann:7:0\n";
         let expected = [Range { start: 100000, count: 65536 }, Range { start: 300000, count: 10 }];
-        assert_eq!(parse(text, 1000, Some("ann")), expected);
-        assert_eq!(parse(text, 1, None), []);
+        assert_eq!(parse(text, |who| who == "1000" || who == "ann"), expected);
+        assert_eq!(parse(text, |who| who == "1"), []);
     }
 
     #[test]

@@ -117,6 +117,15 @@ fn resolve_user(root: &Root, text: &str) -> Result<User> {
     Ok(user)
 }
 
+/// The largest id that passwd and group know, nobody's aside; what cannot be read has none.
+pub fn largest_id(root: &Root) -> u32 {
+    let passwd = read(root, "/etc/passwd").unwrap_or_default();
+    let group = read(root, "/etc/group").unwrap_or_default();
+    let users = accounts(&passwd).map(|account| (account.name, account.uid.max(account.gid)));
+    let all = users.chain(group_lines(&group).map(|(name, gid, _)| (name, gid)));
+    all.filter(|(name, _)| !["nobody", "nogroup"].contains(name)).map(|(_, id)| id).max().unwrap_or(0)
+}
+
 /// The home folder of a user that is given by number.
 pub(super) fn home_of(root: &Root, uid: u32) -> Result<String> {
     let passwd = read(root, "/etc/passwd")?;

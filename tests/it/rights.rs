@@ -210,3 +210,172 @@ fn what_was_kept_before_is_still_read() {
     let own = fs::read_link("/proc/self/ns/uts").unwrap().display().to_string();
     assert_eq!(env.box_(&["start", "-a", "c"]).ok(), own);
 }
+
+/// The ids of a container: where its map's first line leads, how its root's files look from inside.
+fn ids(env: &TestEnv, options: &[&str]) -> (String, String) {
+    let outcome = env.inside(options, &["do", "cat", "/proc/self/uid_map", ";", "stat", "/bin/payload", "/etc/hosts"]);
+    let text = outcome.ok();
+    let (map, stats) = text.split_at(text.find("file ").unwrap_or_else(|| panic!("{outcome}")));
+    let map = map.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(":")).collect::<Vec<_>>();
+    (map.join(" "), stats.to_owned())
+}
+
+#[test]
+fn user_namespaces() {
+    let env = TestEnv::with_image();
+    let own = rustix::process::getuid().as_raw();
+    for (options, expected) in [
+        (&["--userns", "keep-id:uid=7,gid=8"][..], "0:1:7 7:0:1 8:8:65529"),
+        (&["--userns", "nomap"], "0:1:65536"),
+        (&["--userns", "auto"], "0:1:1024"),
+        (&["--userns", "auto:size=3000,uidmapping=100:0:1"], "0:1:100 100:0:1 101:102:2899"),
+        (&["--uidmap", "0:1:1000", "--uidmap", "1000:0:1"], "0:1:1000 1000:0:1"),
+        (&["--uidmap", &format!("+500:@{own}")], "0:1:500 500:0:1 501:501:65036"),
+        (&["--gidmap", "0:1:2000"], "0:1:2000"),
+    ] {
+        let (map, stats) = ids(&env, options);
+        let sorted = |text: &str| {
+            let mut lines: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(sorted(&map), sorted(expected), "{options:?}");
+        assert!(stats.lines().all(|line| line.contains(" 0:0 ")), "{options:?}: {stats}");
+    }
+    assert_eq!(env.inside(&["--userns", "keep-id:uid=7,gid=8"], &["field", "uid/0", "gid/0"]).ok(), "7\n8");
+    for (options, word) in [
+        (&["--userns", "nomap", "--uidmap", "0:1:5"][..], "--uidmap"),
+        (&["--uidmap", "0:1:5", "--subuidname", "x"], "--subuidname"),
+        (&["--uidmap", "0:99999999:1"], "99999999"),
+        (&["--uidmap", "0:1:5", "--uidmap", "3:9:1"], "two meanings"),
+        (&["--userns", "auto:size=99999999"], "99999999"),
+        (&["--subuidname", "nobody-of-that-name"], "/etc/subuid"),
+        (&["--userns", "container:nonesuch"], "nonesuch"),
+    ] {
+        env.inside(options, &["true"]).fails(125).says(word);
+    }
+}
+
+#[test]
+fn no_two_containers_have_the_same_ids() {
+    let env = TestEnv::with_image();
+    let map = |name: &str| {
+        env.background(name, &["--userns", "auto"], &["pause"]);
+        let map = env.box_(&["exec", name, "cat", "/proc/self/uid_map"]).ok();
+        let outer: u32 = map.split_ascii_whitespace().nth(1).unwrap().parse().unwrap();
+        outer
+    };
+    assert_eq!((map("one"), map("two"), map("three")), (1, 1025, 2049));
+    env.box_(&["rm", "-f", "-t", "0", "two"]).ok();
+    assert_eq!(map("four"), 1025);
+    // Kept between starts.
+    env.box_(&["stop", "-t", "0", "one"]).ok();
+    env.box_(&["start", "one"]).ok();
+    let again = env.box_(&["exec", "one", "cat", "/proc/self/uid_map"]).ok();
+    assert!(again.split_ascii_whitespace().eq(["0", "1", "1024"]), "{again}");
+    assert_eq!(env.inspect("one", "{{.HostConfig.UsernsMode}}"), "auto");
+}
+
+#[test]
+fn devices_by_name() {
+    let env = TestEnv::with_image();
+    env.file("given/lib", "of the vendor\n");
+    let given = env.base.join("given/lib").display().to_string();
+    let file = format!(
+        "cdiVersion: 1.0.0\nkind: vendor.com/thing\ncontainerEdits:\n  env: [THING=all, IMAGE=theirs]\ndevices:\n\
+         - name: one\n  containerEdits:\n    env: [ONE=1]\n    additionalGids: [77]\n    deviceNodes:\n    \
+         - path: /dev/thing\n      hostPath: /dev/zero\n    mounts:\n    - hostPath: {given}\n      \
+         containerPath: /opt/lib\n      options: [ro, nosuid, nodev, bind]\n- name: two\n"
+    );
+    env.file("config/cdi/vendor.yaml", file);
+    let seen = info(&env, &["--device", "vendor.com/thing=one", "-u", "ann:50"]);
+    assert_eq!((&seen["env"]["THING"], &seen["env"]["ONE"]), (&json!("all"), &json!("1")));
+    assert_eq!(seen["env"]["IMAGE"], "theirs");
+    assert!(seen["groups"].as_array().unwrap().contains(&json!(77)), "{}", seen["groups"]);
+    let found =
+        env.inside(&["--device", "vendor.com/thing=one"], &["do", "stat", "/dev/thing", ";", "cat", "/opt/lib"]);
+    let found = found.ok();
+    assert!(found.contains(" 1:5 /dev/thing") && found.ends_with("of the vendor"), "{found}");
+    assert_eq!(info(&env, &["--device", "vendor.com/thing=two"])["env"]["ONE"], Value::Null);
+    let unknown = env.inside(&["--device", "vendor.com/thing=three"], &["true"]);
+    unknown.fails(125).says("vendor.com/thing=one vendor.com/thing=two");
+    env.inside(&["--gpus", "all"], &["true"]).fails(125).says("nvidia.com/gpu=all");
+    env.inside(&["--gpus", "some"], &["true"]).fails(125).says("--gpus");
+    env.file("config/cdi/broken.json", "{");
+    env.inside(&["--device", "vendor.com/thing=one"], &["true"]).fails(125).says("broken.json");
+}
+
+#[test]
+fn hardened() {
+    let env = TestEnv::with_image();
+    let seen = info(&env, &["--hardened"]);
+    for set in ["effective", "permitted", "bounding", "inheritable", "ambient"] {
+        assert_eq!(seen["caps"][set], 0, "{set}");
+    }
+    assert_eq!((&seen["no_new_privs"], &seen["seccomp"]), (&json!("1"), &json!("2")));
+    let deeds = ["create=/x", "create=/tmp/x", "create=/run/x", "userns", "mountns", "setuid=5", "chroot=/tmp"];
+    let tried = env.inside(&["--hardened"], &[&["try"][..], &deeds].concat()).ok();
+    let expected = "create=/x: EROFS\ncreate=/tmp/x: ok\ncreate=/run/x: ok\nuserns: EPERM\nmountns: EPERM\nsetuid=5: EPERM\nchroot=/tmp: EPERM";
+    assert_eq!(tried, expected);
+    assert_eq!(info(&env, &["--hardened", "--cap-add", "CHOWN"])["caps"]["effective"], 1);
+    for (options, word) in [
+        (&["--privileged"][..], "--privileged"),
+        (&["--cap-add", "SYS_ADMIN"], "SYS_ADMIN"),
+        (&["--cap-add", "ALL"], "SYS_ADMIN"),
+        (&["--security-opt", "seccomp=unconfined"], "seccomp"),
+        (&["--security-opt", "no-new-privileges=false"], "no-new-privileges"),
+    ] {
+        env.inside(&[&["--hardened"][..], options].concat(), &["true"]).fails(125).says("--hardened").says(word);
+    }
+    env.background("c", &["--hardened"], &["pause"]);
+    assert_eq!(env.box_(&["exec", "c", "field", "caps/effective", "no_new_privs"]).ok(), "0\n1");
+}
+
+#[test]
+fn nothing_is_writable() {
+    let env = TestEnv::with_image();
+    let deeds = ["create=/tmp/x", "create=/etc/x", "create=/dev/x", "create=/dev/shm/x", "write=/dev/null"];
+    let tried = env.inside(&["--read-only", "--read-only-tmpfs=false"], &[&["try"][..], &deeds].concat()).ok();
+    let refused = tried.lines().filter(|line| line.ends_with(": EROFS")).count();
+    assert!(refused == 4 && tried.ends_with("write=/dev/null: ok"), "{tried}");
+}
+
+#[test]
+fn ready_for_systemd() {
+    let env = TestEnv::with_image();
+    let at = |seen: &Value, path: &str| seen["mounts"].as_array().unwrap().iter().any(|mount| mount["at"] == path);
+    let folder = env.base.join("config").display().to_string();
+    let seen = info(&env, &["--systemd", "always", "-v", &format!("{folder}:/run/mine")]);
+    for path in ["/run", "/run/lock", "/tmp", "/var/log/journal"] {
+        assert!(at(&seen, path), "{path} in {}", seen["mounts"]);
+    }
+    // Its mounts hide nobody's.
+    assert_eq!(
+        env.inside(&["--systemd", "always", "-v", &format!("{folder}:/run/mine")], &["ls", "/run/mine"]).code,
+        0
+    );
+    let uuid = seen["env"]["container_uuid"].as_str().unwrap();
+    assert_eq!(uuid.replace('-', "").get(..12), seen["hostname"].as_str());
+    assert!(!at(&info(&env, &[]), "/run/lock"));
+    let signal = |name: &str, options: &[&str], command: &str| {
+        let mut args = vec!["create", "--name", name, "--network", "none"];
+        args.extend(options);
+        args.extend(["t", command]);
+        env.box_(&args).ok();
+        env.inspect(name, "{{.Config.StopSignal}}")
+    };
+    assert_eq!(signal("a", &[], "/sbin/init"), "SIGRTMIN+3");
+    assert_eq!(signal("b", &["--systemd=false"], "/sbin/init"), "SIGTERM");
+    assert_eq!(signal("c", &["--stop-signal", "HUP"], "/usr/lib/systemd/systemd"), "SIGHUP");
+    assert_eq!(signal("d", &[], "/bin/sh"), "SIGTERM");
+}
+
+#[test]
+fn variables_are_changed() {
+    let env = TestEnv::with_image();
+    let seen = info(&env, &["--env-merge", "PATH=/opt:${PATH}", "--unsetenv", "IMAGE"])["env"].clone();
+    assert_eq!((&seen["PATH"], &seen["IMAGE"]), (&json!("/opt:/bin"), &Value::Null));
+    let seen = info(&env, &["--unsetenv-all", "-e", "A=1"])["env"].clone();
+    assert_eq!(seen, json!({"A": "1", "HOME": "/root"}));
+    env.inside(&["--env-merge", "x"], &["true"]).fails(125).says("--env-merge");
+}

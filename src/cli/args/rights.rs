@@ -1,5 +1,6 @@
 //! The options of `run` and `create` for security and namespaces.
 
+use super::GoBool;
 use clap::{Args, ValueHint};
 
 const HEADING: &str = "Rights and namespaces";
@@ -26,11 +27,20 @@ pub struct RightsOptions {
     /// where the host has AppArmor or SELinux.
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
-    /// Give a device: HOST[:CTR][:rwm]; a folder for all devices in it
+    /// Little trust: no capabilities, no new privileges, a read-only root, no user namespaces inside
     ///
-    /// The container may do with it what you may.
+    /// Capabilities can be given back with --cap-add, but not SYS_ADMIN, with which namespaces could be made.
+    #[arg(long)]
+    pub hardened: bool,
+    /// Give a device: HOST[:CTR][:rwm], a folder for all devices in it, or a CDI name as vendor.com/class=name
+    ///
+    /// The container may do with it what you may. CDI files are looked for in /etc/cdi, /var/run/cdi and
+    /// ~/.config/cdi.
     #[arg(long, value_name = "DEVICE", value_hint = ValueHint::AnyPath)]
     pub device: Vec<String>,
+    /// Give Nvidia's GPUs: all, a number, or device=0,1: the same as --device nvidia.com/gpu=...
+    #[arg(long, value_name = "GPUS")]
+    pub gpus: Vec<String>,
     /// Allow devices by number: 'c 189:* rwm'. box forbids none by number; what counts is whether you may open it
     #[arg(long, value_name = "RULE", hide_short_help = true)]
     pub device_cgroup_rule: Vec<String>,
@@ -40,9 +50,28 @@ pub struct RightsOptions {
     /// Add a group by name or number; keep-groups keeps yours
     #[arg(long, value_name = "GROUP")]
     pub group_add: Vec<String>,
-    /// Whose ids it has: host (root inside is you) or keep-id (you are you inside) [default: host]
+    /// Whose ids it has: host (root inside is you), keep-id (you are you inside), auto, nomap, ... [default: host]
+    ///
+    /// keep-id[:uid=U,gid=G,size=N]: you are you inside, or these ids. auto[:size=N,uidmapping=MAP,gidmapping=MAP]: ids
+    /// that no other container has. nomap: nobody inside is you. container:NAME and ns:PATH: an existing namespace.
+    /// The default is $BOX_USERNS or $PODMAN_USERNS.
     #[arg(long, value_name = "MODE")]
     pub userns: Option<String>,
+    /// Map user ids: [+ug]INNER:[@]OUTER[:SIZE]; 0 outside is you, 1 your first subordinate id
+    ///
+    /// With @, OUTER is an id of the host. With +, the map replaces what it contradicts; if the first has it, all your
+    /// other ids are filled in. u and g: only for users, only for groups. Without --gidmap this is the map of groups, too.
+    #[arg(long, value_name = "MAP", hide_short_help = true)]
+    pub uidmap: Vec<String>,
+    /// Map group ids, as --uidmap
+    #[arg(long, value_name = "MAP", hide_short_help = true)]
+    pub gidmap: Vec<String>,
+    /// Map the ids that /etc/subuid gives to this name
+    #[arg(long, value_name = "NAME", hide_short_help = true, conflicts_with_all = ["uidmap", "gidmap"])]
+    pub subuidname: Option<String>,
+    /// Map the ids that /etc/subgid gives to this name
+    #[arg(long, value_name = "NAME", hide_short_help = true, conflicts_with_all = ["uidmap", "gidmap"])]
+    pub subgidname: Option<String>,
     /// Whose processes it sees: private, host, container:NAME or ns:PATH [default: private]
     #[arg(long, value_name = "MODE")]
     pub pid: Option<String>,
@@ -55,6 +84,30 @@ pub struct RightsOptions {
     /// The mask of modes of new files [default: 0022]
     #[arg(long, value_name = "OCTAL")]
     pub umask: Option<String>,
+    /// What kind of machine programs see: LINUX, or LINUX32 for a 32-bit one
+    #[arg(long, value_name = "PERSONA", hide_short_help = true, ignore_case = true, value_parser = ["LINUX", "LINUX32"],
+          hide_possible_values = true)]
+    pub personality: Option<String>,
+    /// Be ready for systemd as the command: true (if it is systemd), always or false [default: true]
+    ///
+    /// Memory on /run, /run/lock, /tmp and /var/log/journal, a cgroup to write to, container_uuid, and SIGRTMIN+3 as
+    /// stop signal.
+    #[arg(long, value_name = "WHEN", ignore_case = true, value_parser = ["true", "false", "always"],
+          hide_possible_values = true)]
+    pub systemd: Option<String>,
+    /// With --read-only, whether /run, /tmp and /var/tmp are writable, in memory, and /dev, too [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = GoBool, hide_possible_values = true, hide_short_help = true)]
+    pub read_only_tmpfs: Option<bool>,
+    /// Set a variable from others: PATH=/opt/bin:${PATH}
+    #[arg(long, value_name = "NAME=VALUE", hide_short_help = true)]
+    pub env_merge: Vec<String>,
+    /// Leave a variable of the image out
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub unsetenv: Vec<String>,
+    /// Leave all variables of the image and of box out
+    #[arg(long, hide_short_help = true)]
+    pub unsetenv_all: bool,
     /// Attach an annotation: KEY=VALUE, for the runtime
     #[arg(long, value_name = "KEY=VALUE", hide_short_help = true)]
     pub annotation: Vec<String>,

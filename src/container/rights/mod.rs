@@ -4,12 +4,18 @@
 //! [`decide`] checks it when a container is created, [`facts`] looks at the host when it starts, and [`apply`] puts it
 //! into the specification. A container that asks for nothing of this passes by quickly.
 
+pub mod allot;
+pub mod cdi;
 pub mod devices;
+pub mod idmap;
 pub mod namespaces;
 pub mod security;
 pub mod sysctl;
+pub mod systemd;
+pub mod userns;
 
 use super::config::Config;
+use super::record::Container;
 use super::request::Request;
 use crate::base::error::{Kind, fault};
 use crate::base::fs::read_limited;
@@ -20,6 +26,7 @@ use crate::runtime::{self, Filter, Tree, capabilities, user};
 use crate::sys::proc;
 use anyhow::{Context, Result};
 use devices::{Device, Node};
+use idmap::Maps;
 use namespaces::Namespace;
 use oci_spec::runtime::{Capability, LinuxNamespaceType, LinuxSeccomp, MountBuilder, Spec};
 use security::{Seccomp, Security};
@@ -27,6 +34,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use systemd::Systemd;
+use userns::Userns;
 
 /// A seccomp profile is never larger than this.
 const PROFILE_LIMIT: u64 = 4 << 20;
@@ -36,7 +45,7 @@ const ANNOTATIONS_LIMIT: usize = 256 << 10;
 const KEEP_GROUPS: &str = "keep-groups";
 
 /// The options for security and namespaces that have no older place of their own.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rights {
     /// `--security-opt`.
@@ -47,12 +56,47 @@ pub struct Rights {
     pub groups: Vec<String>,
     /// `--device`.
     pub devices: Vec<Device>,
+    /// `--device` by a CDI name, and `--gpus`.
+    pub device_names: Vec<String>,
     /// `--device-cgroup-rule`, checked.
     pub device_rules: Vec<String>,
     /// `--annotation`.
     pub annotations: BTreeMap<String, String>,
     /// `--umask`.
     pub umask: Option<u32>,
+    /// `--hardened`.
+    pub hardened: bool,
+    /// `--read-only-tmpfs`.
+    pub read_only_tmpfs: bool,
+    /// `--personality`: LINUX or LINUX32.
+    pub personality: Option<String>,
+    /// `--systemd`, decided at creation: always or never.
+    pub systemd: Systemd,
+    /// `--uidmap` and its kin.
+    pub id_words: allot::Words,
+    /// The maps of the user namespace, where they were decided at creation.
+    pub maps: Option<Maps>,
+}
+
+impl Default for Rights {
+    fn default() -> Self {
+        Self {
+            security: Security::default(),
+            sysctls: BTreeMap::new(),
+            groups: Vec::new(),
+            devices: Vec::new(),
+            device_names: Vec::new(),
+            device_rules: Vec::new(),
+            annotations: BTreeMap::new(),
+            umask: None,
+            hardened: false,
+            read_only_tmpfs: true,
+            personality: None,
+            systemd: Systemd::IfCommand,
+            id_words: allot::Words::default(),
+            maps: None,
+        }
+    }
 }
 
 /// What a start needs to know of the host for it.
@@ -60,6 +104,10 @@ pub struct Rights {
 pub struct Facts {
     seccomp: Option<LinuxSeccomp>,
     devices: Vec<Node>,
+    /// What devices by name need.
+    edits: Vec<cdi::Edits>,
+    /// The maps of a user namespace of its own.
+    pub maps: Option<Maps>,
     /// Files of the namespaces that are joined.
     namespaces: Vec<(LinuxNamespaceType, PathBuf)>,
 }
@@ -85,8 +133,13 @@ pub fn parse_umask(text: &str) -> Result<u32> {
 }
 
 /// Check what was asked, and resolve what depends on the host.
-pub fn decide(request: &Request, capabilities: &[String]) -> Result<Rights> {
+pub fn decide(request: &Request, args: &[String], capabilities: &[String]) -> Result<Rights> {
     let mut rights = request.rights.clone();
+    let systemd = rights.systemd.applies(args);
+    rights.systemd = Systemd::IfCommand;
+    if systemd {
+        rights.systemd = Systemd::Always;
+    }
     if rights == Rights::default() {
         return Ok(rights);
     }
@@ -96,9 +149,13 @@ pub fn decide(request: &Request, capabilities: &[String]) -> Result<Rights> {
         profile(path, capabilities)?;
     }
     check_security(&rights.security, request)?;
+    if rights.hardened {
+        harden(&mut rights, request, capabilities)?;
+    }
     let own_network = request.network != Some(NetworkMode::Host);
     sysctl::check(&rights.sysctls, own_network, &request.ipc)?;
     devices::nodes(&rights.devices)?;
+    cdi::find(&rights.device_names, &cdi::folders())?;
     if rights.groups.iter().any(|group| group == KEEP_GROUPS) && rights.groups.len() > 1 {
         let text = "`--group-add keep-groups` and other groups do not go together: an ordinary user keeps all or none";
         return Err(fault(Kind::Usage, text));
@@ -107,6 +164,29 @@ pub fn decide(request: &Request, capabilities: &[String]) -> Result<Rights> {
         return Err(fault(Kind::Usage, format!("`--group-add {}` is no group", bad.escape_debug())));
     }
     Ok(rights)
+}
+
+/// `--hardened`, and what would undo it.
+fn harden(rights: &mut Rights, request: &Request, capabilities: &[String]) -> Result<()> {
+    let undoes = match () {
+        () if request.privileged => "--privileged",
+        () if rights.security.seccomp != Seccomp::Default => "--security-opt seccomp",
+        // With it the profile lets namespaces be made, of users too.
+        () if capabilities.iter().any(|name| name == "CAP_SYS_ADMIN") => "--cap-add SYS_ADMIN",
+        () if rights
+            .security
+            .words
+            .iter()
+            .any(|word| word.contains("privileges") && !rights.security.no_new_privileges) =>
+        {
+            "--security-opt no-new-privileges=false"
+        }
+        () => {
+            rights.security.no_new_privileges = true;
+            return Ok(());
+        }
+    };
+    Err(fault(Kind::Usage, format!("`--hardened` and `{undoes}` do not go together")))
 }
 
 /// What contradicts, and what this host does not have.
@@ -176,8 +256,20 @@ pub fn facts(engine: &Engine, config: &Config) -> Result<Facts> {
             _ => {}
         }
     }
+    match &config.userns {
+        Userns::Container(id) => {
+            let file = file_of(engine, id, "user")?;
+            // One that has none of its own has the user's, in which we are.
+            if std::fs::read_link(&file).ok() != std::fs::read_link("/proc/self/ns/user").ok() {
+                facts.namespaces.push((LinuxNamespaceType::User, file));
+            }
+        }
+        Userns::Path(path) => facts.namespaces.push((LinuxNamespaceType::User, path.clone())),
+        _ => facts.maps = id_maps(engine, config)?,
+    }
     let rights = &config.rights;
     facts.devices = devices::nodes(&rights.devices)?;
+    facts.edits = cdi::find(&rights.device_names, &cdi::folders())?;
     facts.seccomp = match &rights.security.seccomp {
         _ if config.privileged => None,
         Seccomp::File(path) => Some(profile(path, &config.capabilities)?),
@@ -189,6 +281,45 @@ pub fn facts(engine: &Engine, config: &Config) -> Result<Facts> {
         Seccomp::Default | Seccomp::Unconfined => None,
     };
     Ok(facts)
+}
+
+/// The maps that a container's ids go through; `None` if they are the user's own, or not known.
+pub fn id_maps(engine: &Engine, config: &Config) -> Result<Option<Maps>> {
+    match &config.userns {
+        Userns::Host | Userns::Path(_) => Ok(None),
+        Userns::Container(id) => id_maps(engine, &super::find(engine, id)?.config),
+        mode => idmap::maps(mode, config.rights.maps.as_ref(), super::host::ids(engine)?),
+    }
+}
+
+/// Whether a container's files have other owners than those of its image.
+pub fn is_mapped(config: &Config) -> bool {
+    !matches!(config.userns, Userns::Host | Userns::Path(_))
+}
+
+/// Give the container's root what box has written for it.
+pub fn give_files(engine: &Engine, container: &Container) -> Result<()> {
+    match id_maps(engine, &container.config)? {
+        Some(maps) => super::shift::give(&container.dir, &["hosts", "resolv.conf", "hostname"], &maps),
+        None => Ok(()),
+    }
+}
+
+/// A config as a process that joins the running container needs it: what it shares, it shares through that process.
+pub fn as_running(config: &mut Config, pid: i32) {
+    let file = |name: &str| PathBuf::from(format!("/proc/{pid}/ns/{name}"));
+    for (name, namespace) in [("pid", &mut config.pid), ("ipc", &mut config.ipc), ("uts", &mut config.uts)] {
+        if matches!(namespace, Namespace::Container(_)) {
+            *namespace = Namespace::Path(file(name));
+        }
+    }
+    if matches!(config.userns, Userns::Container(_)) {
+        let same = std::fs::read_link(file("user")).ok() == std::fs::read_link("/proc/self/ns/user").ok();
+        config.userns = if same { Userns::Host } else { Userns::Path(file("user")) };
+    }
+    // They are there already.
+    config.rights.devices.clear();
+    config.rights.device_names.clear();
 }
 
 /// The file of a running container's namespace.
@@ -227,7 +358,16 @@ pub fn apply(config: &Config, facts: &Facts, spec: &mut Spec) -> Result<()> {
         return Ok(());
     }
     apply_security(&rights.security, facts, spec)?;
+    for edits in &facts.edits {
+        apply_edits(edits, spec)?;
+    }
     let linux = spec.linux_mut().as_mut().context("the specification has no Linux part")?;
+    if let Some(name) = &rights.personality {
+        linux.set_personality(Some(serde_json::from_value(serde_json::json!({ "domain": name }))?));
+    }
+    if config.read_only && !rights.read_only_tmpfs {
+        linux.readonly_paths_mut().get_or_insert_default().push("/dev".to_owned());
+    }
     if !rights.sysctls.is_empty() {
         let sysctls = linux.sysctl_mut().get_or_insert_with(HashMap::new);
         sysctls.extend(rights.sysctls.iter().map(|(key, value)| (key.clone(), value.clone())));
@@ -242,11 +382,55 @@ pub fn apply(config: &Config, facts: &Facts, spec: &mut Spec) -> Result<()> {
         // What crun calls it.
         annotations.insert("run.oci.keep_original_groups".to_owned(), "1".to_owned());
     }
+    if rights.systemd == Systemd::Always {
+        process.env_mut().get_or_insert_default().push(systemd::uuid(&config.id));
+        systemd::prepare(spec.mounts_mut().get_or_insert_default())?;
+    }
     spec.set_annotations((!annotations.is_empty()).then_some(annotations));
     for (host, target) in &facts.devices {
-        let options = ["bind", "nosuid", "noexec"].map(str::to_owned).to_vec();
-        let mount = MountBuilder::default().destination(target).typ("bind").source(host).options(options).build()?;
-        spec.mounts_mut().get_or_insert_default().push(mount);
+        spec.mounts_mut().get_or_insert_default().push(device(host, target)?);
+    }
+    // A mount below another comes after it, whoever asked for it.
+    spec.mounts_mut().get_or_insert_default().sort_by_key(|mount| mount.destination().components().count());
+    Ok(())
+}
+
+/// A device of the host's, bound.
+fn device(host: &Path, target: &Path) -> Result<oci_spec::runtime::Mount> {
+    let options = ["bind", "nosuid", "noexec"].map(str::to_owned).to_vec();
+    Ok(MountBuilder::default().destination(target).typ("bind").source(host).options(options).build()?)
+}
+
+/// What a device by name needs.
+fn apply_edits(edits: &cdi::Edits, spec: &mut Spec) -> Result<()> {
+    let process = spec.process_mut().as_mut().context("the specification has no process")?;
+    let env = process.env_mut().get_or_insert_default();
+    let key = |entry: &str| entry.split('=').next().unwrap_or_default().to_owned();
+    env.retain(|entry| edits.env.iter().all(|new| key(new) != key(entry)));
+    env.extend(edits.env.iter().cloned());
+    let user = process.user_mut();
+    let mut groups = user.additional_gids().clone().unwrap_or_default();
+    groups.extend(&edits.additional_gids);
+    user.set_additional_gids((!groups.is_empty()).then_some(groups));
+    let mounts = spec.mounts_mut().get_or_insert_default();
+    for node in &edits.device_nodes {
+        mounts.push(device(node.host_path.as_ref().unwrap_or(&node.path), &node.path)?);
+    }
+    for mount in &edits.mounts {
+        let kind = mount.kind.as_deref().unwrap_or("bind");
+        let builder = MountBuilder::default().destination(&mount.container_path).typ(kind).source(&mount.host_path);
+        mounts.push(builder.options(mount.options.clone()).build()?);
+    }
+    for hook in &edits.hooks {
+        let value = serde_json::json!({
+            "path": hook.path, "args": hook.args, "env": hook.env, "timeout": hook.timeout,
+        });
+        let mut all = serde_json::to_value(spec.hooks().clone().unwrap_or_default())?;
+        match all.get_mut(&hook.hook_name).and_then(serde_json::Value::as_array_mut) {
+            Some(list) => list.push(value),
+            None => all[&hook.hook_name] = serde_json::Value::Array(vec![value]),
+        }
+        spec.set_hooks(Some(serde_json::from_value(all).context("a device's hook is not understood")?));
     }
     Ok(())
 }

@@ -150,7 +150,9 @@ mod tests {
             assert_eq!(serde_json::from_str::<Userns>(&kept).unwrap(), userns);
         }
         assert_eq!(Userns::parse("").unwrap(), Userns::Host);
-        for text in ["private", "keep-id:x=1", "keep-id:uid=-1", "auto:size=0", "auto:uid=1", "nomap:x", "host:1", "ns:x"] {
+        for text in
+            ["private", "keep-id:x=1", "keep-id:uid=-1", "auto:size=0", "auto:uid=1", "nomap:x", "host:1", "ns:x"]
+        {
             assert!(Userns::parse(text).is_err(), "{text}");
         }
     }
