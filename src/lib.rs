@@ -20,7 +20,7 @@ pub mod oci;
 pub mod rootless;
 /// Content on disk: the OCI layout of blobs, layers unpacked, overlay plans, garbage.
 pub mod store;
-/// Fetching from registries; streams into a sink and knows no store.
+/// Talking to registries: streams into a sink, sends payloads, and knows no store.
 pub mod registry;
 /// Names for what is stored: pull, list, tag, load, remove.
 pub mod image;

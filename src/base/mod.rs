@@ -3,6 +3,7 @@
 #[cfg(test)]
 #[macro_use]
 pub mod alone;
+pub mod base64;
 pub mod digest;
 pub mod dirs;
 pub mod env;

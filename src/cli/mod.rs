@@ -3,6 +3,7 @@
 //! `args` declares what can be typed; `request` turns it into a `container::Request`; a file per verb, or per family
 //! of verbs, does the deed. What is asked for goes to stdout, everything else to stderr.
 
+mod access;
 pub mod args;
 mod attach;
 mod complete;
@@ -19,6 +20,7 @@ mod inspect;
 mod kill;
 mod life;
 mod load;
+mod login;
 mod logs;
 mod output;
 mod port;
@@ -27,11 +29,13 @@ mod prune;
 mod ps;
 mod pull;
 mod rename;
+mod push;
 mod request;
 mod rights;
 mod rm;
 mod rmi;
 mod run;
+mod save;
 mod session;
 mod start;
 mod stop;
@@ -107,6 +111,9 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Wait(args) => wait::wait(&args, globals),
         Verb::Inspect(args) => inspect::inspect(&args, globals),
         Verb::Pull(args) => pull::pull(&args, globals),
+        Verb::Push(args) => push::push(&args, globals),
+        Verb::Login(args) => login::login(&args),
+        Verb::Logout(args) => login::logout(&args),
         Verb::Images(args) => images::images(&args, globals),
         Verb::Rmi(args) => rmi::rmi(&args, globals),
         Verb::Tag(args) => tag::tag(&args, globals),
@@ -115,6 +122,7 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Untag(args) => untag::untag(&args, globals),
         Verb::History(args) => history::history(&args, globals),
         Verb::System(verb) => system::system(&verb, globals),
+        Verb::Save(args) => save::save(&args, globals),
         Verb::Image(verb) => dispatch_image(verb, globals),
         Verb::Container(verb) => dispatch_container(verb, globals),
         Verb::Healthcheck(HealthcheckVerb::Run(args)) => healthcheck::run(&args, globals),
@@ -157,6 +165,8 @@ fn dispatch_container(verb: ContainerVerb, globals: &Globals) -> Result<u8> {
 fn dispatch_image(verb: ImageVerb, globals: &Globals) -> Result<u8> {
     let verb = match verb {
         ImageVerb::Pull(args) => Verb::Pull(args),
+        ImageVerb::Push(args) => Verb::Push(args),
+        ImageVerb::Save(args) => Verb::Save(args),
         ImageVerb::Ls(args) => Verb::Images(args),
         ImageVerb::Rm(args) => Verb::Rmi(args),
         ImageVerb::Tag(args) => Verb::Tag(args),

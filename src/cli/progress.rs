@@ -1,4 +1,4 @@
-//! The progress of a pull, on stderr: bars on a terminal, a line per layer elsewhere, nothing with `-q`.
+//! The progress of a pull or push, on stderr: bars on a terminal, a line per layer elsewhere, nothing with `-q`.
 
 use super::errors::escape;
 use crate::base::digest::Digest;
@@ -143,6 +143,10 @@ impl Progress for Shown {
             LayerState::Unpacking => ("unpacking", false),
             LayerState::Done => ("done", true),
             LayerState::AlreadyExists => ("already here", true),
+            LayerState::Packing => ("packing", false),
+            LayerState::Sending => ("sending", false),
+            LayerState::AlreadyThere => ("already there", true),
+            LayerState::Mounted => ("mounted", true),
         };
         match self {
             Self::Nothing => {}

@@ -1,5 +1,6 @@
 //! `pull`: fetches images; their ids go to stdout.
 
+use super::access::access;
 use super::args::Globals;
 use super::args::images::Pull;
 use super::output::print_line;
@@ -15,35 +16,63 @@ use anyhow::Result;
 
 /// `box pull`: the id of each image on stdout.
 pub fn pull(args: &Pull, globals: &Globals) -> Result<u8> {
-    let platform = args.platform.as_deref().map(Platform::parse).transpose()?;
+    let platform = platform(args)?;
     let policy = args.policy.as_deref().map_or(PullPolicy::Always, request::pull_policy);
+    let access = access(&args.access, Some(&args.retry))?;
     let engine = session::open(globals)?;
     let progress = Shown::new(args.quiet);
     let mut failures = Vec::new();
     for reference in &args.images {
-        let options = PullOptions {
-            reference,
-            tls_verify: args.tls_verify,
-            platform: platform.clone(),
-            authfile: args.authfile.as_deref(),
+        let options = |reference| PullOptions { reference, platform: platform.clone(), access: &access };
+        let names = match args.all_tags {
+            true => all_tags(&options(reference)),
+            false => Ok(vec![reference.clone()]),
         };
-        let result = one(&engine, &options, policy, &progress);
-        if result.is_err() {
-            progress.make_room();
-        }
-        match result {
-            Ok(image) => {
-                progress.message(&format!("Digest: {}", image.manifest.digest));
-                print_line(image.id.digits())?;
+        let names = names.unwrap_or_else(|error| {
+            errors::report(&error);
+            failures.push(kind(&error));
+            Vec::new()
+        });
+        for name in &names {
+            let result = one(&engine, &options(name), policy, &progress);
+            if result.is_err() {
+                progress.make_room();
             }
-            Err(error) if matches!(kind(&error), Kind::Interrupted(_)) => return Err(error),
-            Err(error) => {
-                errors::report(&error);
-                failures.push(kind(&error));
+            match result {
+                Ok(image) => {
+                    progress.message(&format!("Digest: {}", image.manifest.digest));
+                    print_line(image.id.digits())?;
+                }
+                Err(error) if matches!(kind(&error), Kind::Interrupted(_)) => return Err(error),
+                Err(error) => {
+                    errors::report(&error);
+                    failures.push(kind(&error));
+                }
             }
         }
     }
     Ok(session::code(&failures))
+}
+
+/// The names of all tags. Asked for in the same process, which has one thread again when the answer is there.
+fn all_tags(options: &PullOptions<'_>) -> Result<Vec<String>> {
+    let (repository, tags) = image::remote_tags(options)?;
+    if tags.is_empty() {
+        return Err(Fault::new(Kind::NotFound, format!("`{repository}` has no tags")).into());
+    }
+    Ok(tags.iter().map(|tag| format!("{repository}:{tag}")).collect())
+}
+
+/// `--platform`, or `--os`, `--arch` and `--variant`.
+fn platform(args: &Pull) -> Result<Option<Platform>> {
+    if args.arch.is_none() && args.os.is_none() && args.variant.is_none() {
+        return args.platform.as_deref().map(Platform::parse).transpose();
+    }
+    let host = Platform::host();
+    let arch = args.arch.as_deref().unwrap_or(&host.arch);
+    let os = args.os.as_deref().unwrap_or(&host.os);
+    let variant = args.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
+    Platform::parse(&format!("{os}/{arch}{variant}")).map(Some)
 }
 
 /// Pull an image if the policy says so.

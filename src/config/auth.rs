@@ -1,20 +1,23 @@
 //! Credentials for registries: `auth.json` and docker's `config.json`.
 //!
 //! Keys are `HOST[:PORT][/NAMESPACE…]`; the longest that covers the repository wins, and the first file that has one.
-//! Secrets never show in debug prints. Credential helpers are not run: that a registry wants one is an error.
+//! Within a file a helper that is named for the host is asked first, then the file's own entries, then the store that
+//! keeps all the rest (`credsStore`). Secrets never show in debug prints.
 //! <https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md>
 
-use crate::base::env;
-use crate::base::error::{Fault, Kind, fault};
+use super::credential_helper;
+use crate::base::error::{Kind, fault};
 use crate::base::fs::read_limited;
+use crate::base::{base64, env};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// A file larger than this is none.
-const FILE_LIMIT: u64 = 4 << 20;
+pub(super) const FILE_LIMIT: u64 = 4 << 20;
 
 /// What a registry is told about the user.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,6 +43,8 @@ impl fmt::Debug for Secret {
 #[derive(Debug, Default)]
 pub struct Credentials {
     files: Vec<(PathBuf, AuthFile)>,
+    /// What helpers have answered, by helper and server: some ask the user, and they do it once.
+    asked: Mutex<BTreeMap<(String, String), Option<Secret>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,7 +78,7 @@ impl Credentials {
     /// Errors: a file that was named and cannot be read, any file that is damaged.
     pub fn load(given: Option<&Path>) -> Result<Self> {
         if let Some(path) = given.map(Path::to_path_buf).or_else(env::registry_auth_file) {
-            return Ok(Self { files: vec![(path.clone(), read(&path)?)] });
+            return Ok(Self { files: vec![(path.clone(), read(&path)?)], ..Self::default() });
         }
         let runtime = env::xdg_runtime_dir().map(|dir| dir.join("containers/auth.json"));
         let login = PathBuf::from(format!("/run/containers/{}/auth.json", rustix::process::geteuid().as_raw()));
@@ -86,44 +91,59 @@ impl Credentials {
                 files.push((path.clone(), read(&path)?));
             }
         }
-        Ok(Self { files })
+        Ok(Self { files, ..Self::default() })
     }
 
     /// The credentials for `host/path`; `None`: ask anonymously.
     ///
-    /// Errors: a damaged entry; a helper that keeps the password.
+    /// Errors: a damaged entry; a helper that is missing or fails.
     pub fn find(&self, host: &str, path: &str) -> Result<Option<Secret>> {
+        Ok(self.locate(host, path)?.map(|(secret, _)| secret))
+    }
+
+    /// The credentials for `host/path`, and the file that has them or names who has.
+    pub fn locate(&self, host: &str, path: &str) -> Result<Option<(Secret, &Path)>> {
         for (file, auth) in &self.files {
+            let found = |secret| Ok(Some((secret, file.as_path())));
+            if let Some((key, helper)) = auth.cred_helpers.iter().find(|(key, _)| normal(key) == host)
+                && let Some(secret) = self.ask(helper, key)?
+            {
+                return found(secret);
+            }
             for key in keys(host, path) {
                 if let Some(secret) = auth.get(&key).with_context(|| format!("in `{}`", file.display()))? {
-                    return Ok(Some(secret));
+                    return found(secret);
                 }
             }
-            let helper = auth.cred_helpers.iter().find(|(key, _)| normal(key) == host);
-            if let Some((_, helper)) = helper {
-                let text =
-                    format!("the password for `{host}` is kept by `docker-credential-{helper}`, which box cannot ask");
-                let hint = format!(
-                    "write it into a file: podman login --authfile auth.json {host}, then export REGISTRY_AUTH_FILE=auth.json"
-                );
-                return Err(Fault::new(Kind::Registry, text).hint(hint).into());
+            if !auth.creds_store.is_empty()
+                && let Some(secret) = self.ask(&auth.creds_store, server(host))?
+            {
+                return found(secret);
             }
         }
         Ok(None)
     }
 
-    /// A remark for an answer of 401: where credentials are looked for, or who keeps them.
-    pub fn advice(&self, host: &str) -> String {
-        if let Some((file, auth)) = self.files.iter().find(|(_, auth)| !auth.creds_store.is_empty()) {
-            let (file, store) = (file.display(), &auth.creds_store);
-            return format!(
-                "`{file}` leaves passwords to `docker-credential-{store}`, which box cannot ask; put an entry for `{host}` into ~/.config/containers/auth.json"
-            );
+    fn ask(&self, helper: &str, server: &str) -> Result<Option<Secret>> {
+        let key = (helper.to_owned(), server.to_owned());
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = asked.get(&key) {
+            return Ok(answer.clone());
         }
-        format!(
-            "put credentials for `{host}` into ~/.config/containers/auth.json: podman login --authfile ~/.config/containers/auth.json {host}"
-        )
+        let answer = credential_helper::get(helper, server)?;
+        asked.insert(key, answer.clone());
+        Ok(answer)
     }
+
+    /// A remark for an answer of 401.
+    pub fn advice(&self, host: &str) -> String {
+        format!("box login {host}")
+    }
+}
+
+/// What docker's helpers call a registry.
+pub(super) fn server(host: &str) -> &str {
+    if host == "docker.io" { "https://index.docker.io/v1/" } else { host }
 }
 
 impl AuthFile {
@@ -139,7 +159,7 @@ impl AuthFile {
         if entry.auth.is_empty() {
             return Ok(None);
         }
-        let plain = decode(entry.auth.trim_end_matches('\0')).and_then(|bytes| String::from_utf8(bytes).ok());
+        let plain = base64::decode(entry.auth.trim_end_matches('\0')).and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = plain.as_deref().and_then(|plain| plain.split_once(':'));
         let (user, password) =
             pair.ok_or_else(|| fault(Kind::Host, format!("the `auth` of `{}` is damaged", key.escape_debug())))?;
@@ -161,7 +181,7 @@ fn keys(host: &str, path: &str) -> Vec<String> {
 /// Docker's old keys: `https://index.docker.io/v1/` is `docker.io`, a URL is its host.
 ///
 /// Only schemes and `/v1/`, `/v2/` are cut: `host/namespace` stays what it is.
-fn normal(key: &str) -> &str {
+pub fn normal(key: &str) -> &str {
     let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
     let was_url = bare.is_some();
     let bare = bare.unwrap_or(key);
@@ -177,36 +197,16 @@ fn normal(key: &str) -> &str {
 }
 
 fn read(path: &Path) -> Result<AuthFile> {
-    let bytes = read_limited(path, FILE_LIMIT)?;
+    parse(path, &read_limited(path, FILE_LIMIT)?)
+}
+
+/// Parse an auth file, or a part of it.
+pub(super) fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
     // serde's message could quote a secret: only the place is told.
-    serde_json::from_slice(&bytes).map_err(|error| {
+    serde_json::from_slice(bytes).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         fault(Kind::Host, format!("cannot read `{}`: it is not valid at {place}", path.display()))
     })
-}
-
-/// Base64 with or without padding (RFC 4648, section 4).
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut count) = (0u32, 0u32);
-    for byte in text.trim_end_matches('=').bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-            bits &= (1 << count) - 1;
-        }
-    }
-    Some(out)
 }
 
 #[cfg(test)]
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     fn credentials(text: &str) -> Credentials {
-        Credentials { files: vec![("auth.json".into(), serde_json::from_str(text).unwrap())] }
+        Credentials { files: vec![("auth.json".into(), serde_json::from_str(text).unwrap())], ..Default::default() }
     }
 
     fn user(credentials: &Credentials, host: &str, path: &str) -> Option<String> {
@@ -251,10 +251,12 @@ mod tests {
 
     #[test]
     fn helpers_and_damage_are_told() {
-        let helper = credentials(r#"{"credHelpers":{"gcr.example":"gcloud"},"credsStore":"pass"}"#);
-        assert!(helper.find("gcr.example", "x").unwrap_err().to_string().contains("docker-credential-gcloud"));
+        let helper = credentials(r#"{"credHelpers":{"gcr.example":"no-such-helper","../x":"x"}}"#);
+        assert!(helper.find("gcr.example", "x").unwrap_err().to_string().contains("docker-credential-no-such-helper"));
         assert_eq!(helper.find("b.example", "x").unwrap(), None);
-        assert!(helper.advice("b.example").contains("docker-credential-pass"));
+        let store = credentials(r#"{"auths":{"a.example":{"auth":"aG9zdDpw"}},"credsStore":"../x"}"#);
+        assert_eq!(user(&store, "a.example", "x").as_deref(), Some("host"));
+        assert!(store.find("b.example", "x").is_err(), "a path is no name of a helper");
         for auth in ["!", "eA=="] {
             let damaged = credentials(&format!(r#"{{"auths":{{"x":{{"auth":"{auth}"}}}}}}"#));
             assert!(damaged.find("x", "y").is_err());

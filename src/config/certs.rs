@@ -5,7 +5,7 @@
 
 use crate::base::error::{Kind, fault};
 use crate::base::fs::read_limited;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 /// A certificate or key file larger than this is none.
@@ -39,9 +39,10 @@ impl Certificates {
         self.authorities.is_empty() && self.identity.is_none()
     }
 
-    fn read(folder: &Path) -> Result<Self> {
+    /// Read a folder: `--cert-dir`.
+    pub fn read(folder: &Path) -> Result<Self> {
         let mut found = Self::default();
-        let Ok(entries) = std::fs::read_dir(folder) else { return Ok(found) };
+        let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();
         for path in paths {

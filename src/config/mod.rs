@@ -2,6 +2,8 @@
 
 pub mod auth;
 pub mod certs;
+pub mod credential_helper;
+pub mod login;
 pub mod registries;
 
 use std::path::PathBuf;

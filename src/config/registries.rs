@@ -124,6 +124,17 @@ impl Registries {
         Ok(())
     }
 
+    /// The registries that short names are looked up in; docker.io if nothing is configured.
+    pub fn search_registries(&self) -> Vec<String> {
+        let search = self.search.as_deref().filter(|search| !search.is_empty());
+        search.map_or_else(|| vec!["docker.io".to_owned()], <[String]>::to_vec)
+    }
+
+    /// The first of them: what `login` means without a name.
+    pub fn first_search(&self) -> String {
+        self.search_registries().into_iter().next().unwrap_or_default()
+    }
+
     /// The full repositories that a short one (`alpine`, `a/b`, no tag) may mean, best first.
     ///
     /// An alias is the only one. Nothing configured: docker.io.
@@ -131,9 +142,7 @@ impl Registries {
         if let Some(target) = self.aliases.get(name) {
             return vec![target.clone()];
         }
-        let default = ["docker.io".to_owned()];
-        let search = self.search.as_deref().filter(|search| !search.is_empty()).unwrap_or(&default);
-        search
+        self.search_registries()
             .iter()
             .map(|registry| match registry.as_str() {
                 "docker.io" if !name.contains('/') => format!("docker.io/library/{name}"),

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::image::{self, Image, Progress};
 use crate::network::NetworkMode;
 use crate::oci::image::ImageConfig;
+use crate::registry::Access;
 use crate::runtime::capabilities;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
@@ -141,7 +142,8 @@ fn find_image(
 ) -> Result<Image> {
     let found = image::find(&engine.store, text)?;
     let pull = || {
-        let options = image::PullOptions { reference: text, tls_verify, ..Default::default() };
+        let access = Access::with_tls_verify(tls_verify);
+        let options = image::PullOptions { reference: text, platform: None, access: &access };
         super::pull(engine, &options, progress)
     };
     match (policy, found) {

@@ -21,6 +21,7 @@ use std::path::Path;
 ///
 /// Errors are those of `image::pull`; an interrupted pull is [`Kind::Interrupted`].
 pub fn pull(engine: &Engine, options: &PullOptions<'_>, progress: &dyn Progress) -> Result<Image> {
+    image::ask_helpers(options)?;
     let id = in_child(engine, || Ok(image::pull(&engine.store, options, progress)?.id.to_string()))?;
     let missing = || fault(Kind::BadData, format!("image `{}` is not in the store after its pull", options.reference));
     let image = image::find(&engine.store, &id)?.ok_or_else(missing)?;

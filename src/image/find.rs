@@ -37,6 +37,23 @@ pub fn list(store: &Store) -> Result<Vec<Image>> {
     Ok(images)
 }
 
+/// All stored names with a tag whose repository `text` means. Errors: there is none; the text has a tag itself.
+pub fn names_of(store: &Store, text: &str) -> Result<Vec<String>> {
+    if name::repository(text) != text.strip_prefix("docker://").unwrap_or(text) {
+        return Err(fault(Kind::Usage, format!("`{}` has a tag, and all are asked for", text.escape_debug())));
+    }
+    let entries = store.entries()?;
+    let names = || entries.iter().flat_map(|entry| &entry.names).filter(|name| !name.contains('@'));
+    for candidate in name::candidates(text) {
+        let repository = candidate.repository();
+        let found: Vec<String> = names().filter(|name| name::repository(name) == repository).cloned().collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Err(missing(text))
+}
+
 /// How an image was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum By {

@@ -33,6 +33,8 @@ pub struct Loaded {
 pub(super) enum Origin {
     /// A folder with an OCI layout.
     Layout(PathBuf),
+    /// A folder with one image, as `dir:` has it.
+    Folder(PathBuf),
     /// An archive of either form.
     Archive(PathBuf),
     /// An archive on standard input.
@@ -50,9 +52,12 @@ pub(super) enum Choice {
 }
 
 impl Origin {
-    /// Parse `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME]`; `None` for other texts.
+    /// Parse `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME]`, `dir:DIR`; `None` for other texts.
     pub(super) fn parse(text: &str) -> Option<(Self, Choice)> {
         let (transport, rest) = text.split_once(':')?;
+        if transport == "dir" && (rest.contains('/') || Path::new(rest).is_dir()) {
+            return Some((Self::Folder(rest.into()), Choice::Only));
+        }
         // A path with a colon in it wins if it is there.
         let (path, choice) = match rest.split_once(':') {
             Some((path, wanted)) if !Path::new(rest).exists() => (path, Choice::Named(wanted.to_owned())),
@@ -94,6 +99,7 @@ pub(super) fn bring(
             let layout = Layout::open(path)?;
             of_layout(store, &Source::Layout(&layout), &layout.index()?, choice, platform, progress)
         }
+        Origin::Folder(path) => of_folder(store, &Layout::open_folder(path)?, platform, progress),
         Origin::Archive(path) => {
             let file = File::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
             of_archive(store, file, choice, platform, progress)
@@ -156,14 +162,26 @@ fn of_archive(
     progress: &dyn Progress,
 ) -> Result<Vec<Ready>> {
     let contents = Contents::read(store, input)?;
-    // docker writes both; only manifest.json has the whole names.
-    if let Some(manifest) = contents.document("manifest.json") {
+    let index = contents.document("index.json");
+    // docker and box write both; only the index has the manifests, but not everybody's has the whole names.
+    if let Some(manifest) = contents.document("manifest.json")
+        && !index.is_some_and(has_whole_names)
+    {
         return of_docker(store, &contents, manifest, choice, platform, progress);
     }
-    match contents.document("index.json") {
+    match index {
         Some(index) => of_layout(store, &Source::Store(store), index, choice, platform, progress),
         None => Err(fault(Kind::BadData, "it has neither `manifest.json` nor `index.json`: no archive of images")),
     }
+}
+
+/// Whether every image of an index that has a name has its whole name.
+fn has_whole_names(index: &[u8]) -> bool {
+    let Ok(Document::Index(index)) = Document::parse(index, None) else { return false };
+    index.manifests.iter().all(|entry| {
+        let has = |key: &str| entry.annotations.contains_key(key);
+        has("io.containerd.image.name") || !has("org.opencontainers.image.ref.name")
+    })
 }
 
 /// Images of a layout's index.
@@ -203,6 +221,24 @@ fn of_layout(
         ready.push(prepare(store, source, parts, platform, progress)?);
     }
     Ok(ready)
+}
+
+/// The image of a `dir:` folder. It has no name there.
+fn of_folder(store: &Store, layout: &Layout, platform: &Platform, progress: &dyn Progress) -> Result<Vec<Ready>> {
+    let source = Source::Layout(layout);
+    let bytes = layout.folder_manifest()?;
+    let digest = Digest::of(&bytes);
+    let (bytes, digest, manifest, list) = match Document::parse(&bytes, None).context("`manifest.json` is damaged")? {
+        Document::Manifest(manifest) => (bytes, digest, manifest, None),
+        Document::Index(index) => {
+            keep_document(store, &bytes, &digest)?;
+            let (bytes, manifest, _) = walk(store, &source, index.choose(platform)?, platform)?;
+            (bytes.clone(), Digest::of(&bytes), manifest, Some(digest))
+        }
+    };
+    let config = source.document(&manifest.config.digest, manifest.config.size)?;
+    let parts = Parts { bytes, digest, manifest, config, list, names: Vec::new() };
+    Ok(vec![prepare(store, &source, parts, platform, progress)?])
 }
 
 /// From an entry of an index to a manifest; keeps the indexes on the way.

@@ -14,21 +14,29 @@ mod inspect;
 mod load;
 mod name;
 mod prune;
+mod outgoing;
 mod pull;
+mod push;
 mod remove;
+mod save;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod transport;
+mod writer;
 
 pub use compose::ManifestFormat;
-pub use find::{find, list};
+pub use find::{find, list, names_of};
 pub use history::{Step, history};
 pub use import::{ImportOptions, import};
 pub use inspect::inspect;
 pub use load::{Loaded, load};
+pub use outgoing::{Compression, Shape};
 pub use prune::manifests;
-pub use pull::{PullOptions, pull, remote_digest};
+pub use pull::{PullOptions, ask_helpers, pull, remote_digest, remote_tags};
+pub use push::{PushOptions, Pushed, push};
 pub use remove::{RemoveOptions, Removed, remove};
+pub use save::{SaveFormat, SaveOptions, save};
 pub use tag::{tag, untag};
 
 use crate::base::digest::Digest;
@@ -119,9 +127,17 @@ pub enum LayerState {
     Done,
     /// It was stored before.
     AlreadyExists,
+    /// It is packed anew, to be sent.
+    Packing,
+    /// Bytes go out.
+    Sending,
+    /// Where it goes to it was already.
+    AlreadyThere,
+    /// The registry had it in another repository.
+    Mounted,
 }
 
-/// Who is told how a pull or load goes on. Called from several threads.
+/// Who is told how a pull, load, push or save goes on. Called from several threads.
 pub trait Progress: Sync {
     /// The name was resolved to this one, which is now asked for.
     fn resolved(&self, _name: &str) {}

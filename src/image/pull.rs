@@ -6,15 +6,13 @@ use super::load::{self, Origin};
 use super::{Image, ImageLayer, Progress};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault, kind};
-use crate::config::auth::Credentials;
 use crate::config::registries::Registries;
 use crate::oci::image::{Document, ImageConfig, Manifest, Platform};
 use crate::oci::manifest::check_document_size;
 use crate::oci::reference::Reference;
-use crate::registry::{self, Client, Fetched, Options};
+use crate::registry::{self, Access, Client, Fetched, runtime};
 use crate::store::{ManifestRef, Store};
 use anyhow::{Context, Result};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -22,16 +20,14 @@ use tokio::sync::mpsc;
 const QUEUE: usize = 32;
 
 /// What to pull and how.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PullOptions<'a> {
     /// A name, or `docker://NAME`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME]`.
     pub reference: &'a str,
-    /// `--tls-verify`; `None`: as registries.conf says.
-    pub tls_verify: Option<bool>,
     /// `--platform`; `None`: this machine's.
     pub platform: Option<Platform>,
-    /// `--authfile`.
-    pub authfile: Option<&'a Path>,
+    /// How to talk to registries.
+    pub access: &'a Access,
 }
 
 /// Bring an image into the store and give it its name.
@@ -63,8 +59,7 @@ pub fn remote_digest(options: &PullOptions<'_>) -> Result<Digest> {
     let deed = || format!("cannot ask for `{}`", options.reference);
     runtime
         .block_on(async {
-            let credentials = Credentials::load(options.authfile)?;
-            let (clients, reference) = first(options, &credentials).await?;
+            let (clients, reference) = first(options).await?;
             let mut last = None;
             for client in clients {
                 match client.manifest_digest(reference.version()).await {
@@ -77,9 +72,30 @@ pub fn remote_digest(options: &PullOptions<'_>) -> Result<Digest> {
         .with_context(deed)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().max_blocking_threads(4).build().context("cannot start the network")
+/// Run the credential helpers that the pull will need. To be called before the namespace is joined: they are made for
+/// the user's own session.
+pub fn ask_helpers(options: &PullOptions<'_>) -> Result<()> {
+    if Origin::parse(options.reference).is_some() {
+        return Ok(());
+    }
+    let registries = Registries::load()?;
+    for reference in references(options.reference)? {
+        // A blocked registry is told when it is asked.
+        let sources = registries.sources(&reference.repository(), reference.digest.is_some()).unwrap_or_default();
+        options.access.ask_helpers(sources.iter().map(|source| source.repository.as_str()))?;
+    }
+    Ok(())
+}
+
+/// All tags of the repository that a name means, and the repository's name. Errors: the name has a tag.
+pub fn remote_tags(options: &PullOptions<'_>) -> Result<(String, Vec<String>)> {
+    let deed = || format!("cannot list the tags of `{}`", options.reference);
+    let reference = references(options.reference)?.into_iter().next();
+    let reference = reference.ok_or_else(|| fault(Kind::NotFound, "no registry to ask"))?;
+    if reference.tag.is_some() || reference.digest.is_some() {
+        return Err(fault(Kind::Usage, "all tags are asked for, and the name has one already")).with_context(deed);
+    }
+    Ok((reference.repository(), registry::tags(options.access, &reference.repository()).with_context(deed)?))
 }
 
 /// An image that a registry has.
@@ -91,13 +107,12 @@ struct Found {
 
 /// Ask each registry that the name may mean, each through its mirrors, until one has it.
 async fn resolve(options: &PullOptions<'_>, progress: &dyn Progress) -> Result<Found> {
-    let credentials = Credentials::load(options.authfile)?;
     let candidates = references(options.reference)?;
     let many = candidates.len() > 1;
     let mut failures: Vec<anyhow::Error> = Vec::new();
     for reference in candidates {
         progress.resolved(&reference.to_string());
-        match ask(&reference, &credentials, options, progress).await {
+        match ask(&reference, options, progress).await {
             Ok((client, document)) => return Ok(Found { client: Arc::new(client), reference, document }),
             // Another registry may have it, but only a definite no leads there.
             Err(error) if many && matches!(kind(&error), Kind::NotFound | Kind::Registry) => failures.push(error),
@@ -112,18 +127,12 @@ async fn resolve(options: &PullOptions<'_>, progress: &dyn Progress) -> Result<F
 }
 
 /// Ask a registry through its mirrors.
-async fn ask(
-    reference: &Reference,
-    credentials: &Credentials,
-    options: &PullOptions<'_>,
-    progress: &dyn Progress,
-) -> Result<(Client, Fetched)> {
+async fn ask(reference: &Reference, options: &PullOptions<'_>, progress: &dyn Progress) -> Result<(Client, Fetched)> {
     let sources = Registries::load()?.sources(&reference.repository(), reference.digest.is_some())?;
-    let settings = Options { tls_verify: options.tls_verify, ..Options::default() };
     let mut last = None;
     for source in &sources {
         let attempt = async {
-            let client = Client::open(source, credentials, &settings).await?;
+            let client = options.access.open(source).await?;
             let document = client.manifest(reference.version()).await;
             for notice in client.notices() {
                 progress.message(&notice);
@@ -144,17 +153,16 @@ async fn ask(
 }
 
 /// Clients for the first meaning of a name.
-async fn first(options: &PullOptions<'_>, credentials: &Credentials) -> Result<(Vec<Client>, Reference)> {
+async fn first(options: &PullOptions<'_>) -> Result<(Vec<Client>, Reference)> {
     let mut references = references(options.reference)?;
     if references.is_empty() {
         return Err(fault(Kind::NotFound, "no registry to ask"));
     }
     let reference = references.remove(0);
     let sources = Registries::load()?.sources(&reference.repository(), reference.digest.is_some())?;
-    let settings = Options { tls_verify: options.tls_verify, ..Options::default() };
     let mut clients = Vec::new();
     for source in &sources {
-        clients.push(Client::open(source, credentials, &settings).await?);
+        clients.push(options.access.open(source).await?);
     }
     Ok((clients, reference))
 }

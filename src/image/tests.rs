@@ -4,6 +4,7 @@ use super::*;
 use crate::base::dirs::Dirs;
 use crate::base::error::{Kind, kind};
 use crate::base::id::ContainerId;
+use crate::registry::Access;
 use crate::store::Store;
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
@@ -278,7 +279,7 @@ fn images_are_pulled_whole_or_not_at_all() {
         let reference = format!("{host}/x");
         pull(
             &scratch.store,
-            &PullOptions { reference: &reference, tls_verify: Some(false), ..PullOptions::default() },
+            &PullOptions { reference: &reference, platform: None, access: &Access::with_tls_verify(Some(false)) },
             progress,
         )
     };
@@ -300,7 +301,8 @@ fn images_are_pulled_whole_or_not_at_all() {
         assert!(scratch.store.has_layer(&layer.diff_id) && scratch.store.has_blob(&layer.digest, Some(layer.size)));
     }
     let reference = format!("{host}/x");
-    let options = PullOptions { reference: &reference, tls_verify: Some(false), ..PullOptions::default() };
+    let access = Access::with_tls_verify(Some(false));
+    let options = PullOptions { reference: &reference, platform: None, access: &access };
     assert!(image.has_digest(&remote_digest(&options).unwrap()));
     let again = States::default();
     pull_from(&host, &again).unwrap();

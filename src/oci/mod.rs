@@ -2,7 +2,7 @@
 
 pub mod change;
 pub mod image;
-mod json;
+pub mod json;
 pub mod manifest;
 pub mod platform;
 pub mod reference;

@@ -2,10 +2,11 @@
 
 use super::explain::{self, Failure, refusal};
 use super::http::{self, Request, Transport};
+use super::scope::Scope;
 use super::{origin, token};
 use crate::base::digest::{Digest, Hasher};
 use crate::base::error::{Fault, Kind, fault};
-use crate::config::auth::Credentials;
+use crate::config::auth::{Credentials, Secret};
 use crate::config::registries::Source;
 use crate::oci::image::DOCUMENT_LIMIT;
 use crate::oci::manifest::{DOCKER_LIST, DOCKER_MANIFEST};
@@ -14,15 +15,17 @@ use anyhow::{Context, Result};
 use oci_spec::image::MediaType;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, StatusCode, Url};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
-/// Attempts at a request that fails in passing, the first included.
-const ATTEMPTS: u32 = 4;
+/// Further attempts at a request that fails in passing.
+const RETRIES: u32 = 3;
 /// A server that asks for more patience than this is reported instead.
-const MOST_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const MOST_PATIENCE: Duration = Duration::from_secs(60);
 /// A blob that gains fewer bytes than this within the stall time has stalled.
 const SLOWEST: u64 = 8 << 10;
 /// Bytes are handed on in pieces of about this size.
@@ -35,6 +38,12 @@ const MOST_RESUMES: u32 = 100;
 pub struct Options {
     /// `--tls-verify`; `None`: as registries.conf says. `Some(false)` holds for the registry itself, not for mirrors.
     pub tls_verify: Option<bool>,
+    /// `--creds`: for the registry itself, in place of what is configured; mirrors never get them.
+    pub creds: Option<Secret>,
+    /// `--cert-dir`: certificates of the registry itself, in place of `certs.d`.
+    pub cert_dir: Option<PathBuf>,
+    /// Further attempts at what failed in passing.
+    pub retries: u32,
     /// The first wait before a retry; it doubles.
     pub back_off: Duration,
     /// Without a byte for this long, a connection has stalled.
@@ -43,21 +52,30 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tls_verify: None, back_off: Duration::from_secs(1), stall: http::STALL }
+        Self {
+            tls_verify: None,
+            creds: None,
+            cert_dir: None,
+            retries: RETRIES,
+            back_off: Duration::from_secs(1),
+            stall: http::STALL,
+        }
     }
 }
 
-/// A repository to fetch from.
+/// A repository of a registry; or a registry alone, with an empty path.
 pub struct Client {
-    transport: Transport,
-    path: String,
+    pub(super) transport: Transport,
+    pub(super) path: String,
     /// The registry as people write it, for messages and credentials.
-    name: String,
-    secret: Option<crate::config::auth::Secret>,
+    pub(super) name: String,
+    secret: Option<Secret>,
     advice: String,
-    authorization: Mutex<Option<HeaderValue>>,
+    /// What proves who we are, by what it allows.
+    authorizations: Mutex<HashMap<String, HeaderValue>>,
     notices: Mutex<Vec<String>>,
-    back_off: Duration,
+    pub(super) retries: u32,
+    pub(super) back_off: Duration,
 }
 
 /// A document that was fetched and is what its digest says.
@@ -96,29 +114,36 @@ impl Flow<'_> {
 impl Client {
     /// A client for one source. Connects only to find out whether an insecure registry speaks TLS.
     pub async fn open(source: &Source, credentials: &Credentials, options: &Options) -> Result<Self> {
-        let reference = Reference::parse(&source.repository)
+        let (name, path) = parse(&source.repository)
             .with_context(|| format!("cannot use `{}` of registries.conf", source.repository))?;
-        let (name, path) = (reference.domain, reference.path);
-        let secret = credentials.find(&name, &path)?;
+        let secret = match &options.creds {
+            Some(creds) if !source.mirror => Some(creds.clone()),
+            _ => credentials.find(&name, &path)?,
+        };
         let insecure = match options.tls_verify {
             Some(true) => false,
             Some(false) if !source.mirror => true,
             _ => source.insecure,
         };
         let host = if name == DEFAULT_DOMAIN { "registry-1.docker.io" } else { &name };
-        let parse = |scheme: &str| Url::parse(&format!("{scheme}://{host}/")).context("not a host");
-        let mut transport = Transport::new(parse("https")?, insecure, options.stall);
-        if insecure && !speaks_tls(&transport).await {
-            transport = Transport::new(parse("http")?, true, options.stall);
+        let cert_dir = options.cert_dir.clone().filter(|_| !source.mirror);
+        let transport = |scheme: &str| -> Result<Transport> {
+            let url = Url::parse(&format!("{scheme}://{host}/")).context("not a host")?;
+            Ok(Transport::new(url, insecure, cert_dir.clone(), options.stall))
+        };
+        let mut chosen = transport("https")?;
+        if insecure && !speaks_tls(&chosen).await {
+            chosen = transport("http")?;
         }
         Ok(Self {
-            transport,
+            transport: chosen,
             path,
             advice: credentials.advice(&name),
             name,
             secret,
-            authorization: Mutex::default(),
+            authorizations: Mutex::default(),
             notices: Mutex::default(),
+            retries: options.retries,
             back_off: options.back_off,
         })
     }
@@ -194,7 +219,9 @@ impl Client {
             let done = flow.done;
             failures = if done > before { 1 } else { failures + 1 };
             match failure {
-                Failure::Passing(_, wait) if failures < ATTEMPTS && wait.is_none_or(|wait| wait <= MOST_PATIENCE) => {
+                Failure::Passing(_, wait)
+                    if failures <= self.retries && wait.is_none_or(|wait| wait <= MOST_PATIENCE) =>
+                {
                     tokio::time::sleep(wait.unwrap_or(self.back_off * 2u32.pow(failures - 1))).await;
                 }
                 failure => {
@@ -268,37 +295,59 @@ impl Client {
         }
     }
 
-    /// Send, answering one challenge; the answer is a success (or 206).
+    /// Ask for a manifest or a blob; the answer is a success (or 206).
     async fn get(&self, method: Method, kind: &str, version: &str, from: u64) -> Result<Response, Failure> {
-        let url = self.transport.registry().join(&format!("v2/{}/{kind}/{version}", self.path));
-        let url = url.map_err(|error| refusal(format!("not a URL: {error}")))?;
         let accept = [MediaType::ImageIndex.as_ref(), DOCKER_LIST, MediaType::ImageManifest.as_ref(), DOCKER_MANIFEST]
             .join(", ");
+        let mut request = Request::new(method, self.url(&format!("{kind}/{version}"))?);
+        request.accept = (kind == "manifests").then_some(accept.as_str());
+        request.from = from;
+        let response = self.call(request, Scope::Pull).await?;
+        self.check(response, kind, version).await
+    }
+
+    /// The URL of a part of the repository.
+    pub(super) fn url(&self, rest: &str) -> Result<Url, Failure> {
+        let url = self.transport.registry().join(&format!("v2/{}/{rest}", self.path));
+        url.map_err(|error| refusal(format!("not a URL: {error}")))
+    }
+
+    /// Send, answering one challenge; the answer's status may be anything else.
+    ///
+    /// Only the registry itself is told who we are, whatever the URL.
+    pub(super) async fn call(&self, request: Request<'_>, scope: Scope<'_>) -> Result<Response, Failure> {
+        let own = origin::same(&request.url, self.transport.registry());
+        let wanted = scope.words(&self.path);
+        let locked = || self.authorizations.lock().unwrap_or_else(PoisonError::into_inner);
         for attempt in 0..2 {
-            let authorization = self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let accept = (kind == "manifests").then_some(accept.as_str());
-            let request = Request { method: method.clone(), url: url.clone(), authorization, accept, from, form: None };
-            let response = self.transport.send(request).await?;
-            let own = origin::same(response.url(), self.transport.registry());
+            let mut again = request.again();
+            again.authorization = locked().get(&wanted).filter(|_| own).cloned();
+            let response = self.transport.send(again).await?;
+            let own = own && origin::same(response.url(), self.transport.registry());
             if response.status() != StatusCode::UNAUTHORIZED || attempt == 1 || !own {
-                return self.check(response, kind, version).await;
+                return Ok(response);
             }
-            let answer = token::answer(&self.transport, &response, self.secret.as_ref(), &self.path).await?;
+            let answer = token::answer(&self.transport, &response, self.secret.as_ref(), &wanted).await?;
             self.notices.lock().unwrap_or_else(PoisonError::into_inner).extend(answer.notice);
-            if answer.authorization.is_none() {
-                return self.check(response, kind, version).await;
-            }
-            *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = answer.authorization;
+            match answer.authorization {
+                Some(authorization) => locked().insert(wanted.clone(), authorization),
+                None => return Ok(response),
+            };
         }
         Err(refusal("unreachable: the second attempt returns"))
     }
 
     /// Turn what is no success into an error.
     async fn check(&self, response: Response, kind: &str, version: &str) -> Result<Response, Failure> {
-        let status = response.status();
-        if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+        if matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
             return Ok(response);
         }
+        Err(self.refused(response, kind, version).await)
+    }
+
+    /// The error that an answer other than the wanted one means.
+    pub(super) async fn refused(&self, response: Response, kind: &str, version: &str) -> Failure {
+        let status = response.status();
         let host = origin::host_and_port(response.url());
         let wait = explain::retry_after(&response);
         let body = http::body(response, 64 << 10, self.transport.stall()).await.unwrap_or_default();
@@ -306,15 +355,27 @@ impl Client {
         let name = match kind {
             "manifests" if version.contains(':') => format!("{}@{version}", self.path),
             "manifests" => format!("{}:{version}", self.path),
+            _ if self.path.is_empty() => self.name.clone(),
             _ => self.path.clone(),
         };
-        Err(match status.as_u16() {
+        match status.as_u16() {
             401 | 403 => {
                 let text = match self.secret {
+                    Some(_) if kind == "push" => {
+                        format!("`{host}` does not let you push to `{name}` with these credentials{words}")
+                    }
+                    None if kind == "push" => format!("`{host}` wants credentials for a push to `{name}`"),
+                    _ if kind == "login" => format!("`{host}` refuses the user's name or password{words}"),
                     Some(_) => format!("`{host}` refuses `{name}` with these credentials"),
                     None => format!("`{host}` wants credentials for `{name}`, or does not have it"),
                 };
-                Failure::Final(Fault::new(Kind::Registry, text).hint(self.advice.clone()).into())
+                let fault = Fault::new(Kind::Registry, text);
+                // Whoever logs in knows how.
+                let fault = if kind == "login" { fault } else { fault.hint(self.advice.clone()) };
+                Failure::Final(fault.into())
+            }
+            404 if matches!(kind, "push" | "list" | "login") => {
+                Failure::Final(fault(Kind::NotFound, format!("`{host}` answers 404 for `{name}`{words}")))
             }
             404 if kind == "manifests" => {
                 Failure::Final(Fault::new(Kind::NotFound, format!("`{host}` has no image `{name}`")).into())
@@ -334,17 +395,20 @@ impl Client {
                 Failure::Passing(fault(Kind::Registry, format!("`{host}` answers {code} for `{name}`{words}")), wait)
             }
             code => refusal(format!("`{host}` answers {code} for `{name}`{words}")),
-        })
+        }
     }
 
     /// Try again what failed in passing, with growing waits or those that the server asks for.
-    async fn with_retries<T, F: Future<Output = Result<T, Failure>>>(&self, attempt: impl Fn() -> F) -> Result<T> {
+    pub(super) async fn with_retries<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> Result<T> {
         let mut failures = 0;
         loop {
             match attempt().await {
                 Ok(value) => return Ok(value),
                 Err(Failure::Passing(_, wait))
-                    if failures + 1 < ATTEMPTS && wait.is_none_or(|wait| wait <= MOST_PATIENCE) =>
+                    if failures < self.retries && wait.is_none_or(|wait| wait <= MOST_PATIENCE) =>
                 {
                     tokio::time::sleep(wait.unwrap_or(self.back_off * 2u32.pow(failures))).await;
                     failures += 1;
@@ -358,8 +422,17 @@ impl Client {
 /// Whether an insecure registry speaks TLS at all: any answer to `/v2/` over it.
 async fn speaks_tls(transport: &Transport) -> bool {
     let Ok(url) = transport.registry().join("v2/") else { return false };
-    let request = Request { method: Method::GET, url, authorization: None, accept: None, from: 0, form: None };
-    transport.send(request).await.is_ok()
+    transport.send(Request::new(Method::GET, url)).await.is_ok()
+}
+
+/// Host and path of `HOST/PATH`, or a host alone.
+pub(super) fn parse(repository: &str) -> Result<(String, String)> {
+    if repository.contains('/') {
+        let reference = Reference::parse(repository)?;
+        return Ok((reference.domain, reference.path));
+    }
+    // Any path will do to have the host checked.
+    Ok((Reference::parse_with_default("x/x", repository)?.domain, String::new()))
 }
 
 /// Compute the digest of a manifest and compare it with what was asked for and what was announced.
@@ -383,7 +456,7 @@ fn verify(bytes: &[u8], version: &str, headers: &HeaderMap) -> Result<Digest, St
     }
 }
 
-fn content_digest(headers: &HeaderMap) -> Option<Digest> {
+pub(super) fn content_digest(headers: &HeaderMap) -> Option<Digest> {
     headers.get("docker-content-digest").and_then(|value| value.to_str().ok()).and_then(Digest::parse)
 }
 
@@ -394,6 +467,6 @@ fn range_start(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Twelve digits, as ids are shown.
-fn short(digest: &Digest) -> &str {
+pub(super) fn short(digest: &Digest) -> &str {
     digest.digits().get(..12).unwrap_or_default()
 }

@@ -22,10 +22,9 @@ pub async fn download(url: &str, sink: &Sender<Vec<u8>>) -> Result<()> {
 }
 
 async fn fetch(url: Url, sink: &Sender<Vec<u8>>) -> Result<(), Failure> {
-    let transport = Transport::new(url.clone(), false, STALL);
+    let transport = Transport::new(url.clone(), false, None, STALL);
     let shown = url.clone();
-    let request = Request { method: Method::GET, url, authorization: None, accept: None, from: 0, form: None };
-    let mut response = transport.send(request).await?;
+    let mut response = transport.send(Request::new(Method::GET, url)).await?;
     let host = origin::host_and_port(response.url());
     if !response.status().is_success() {
         let kind = if response.status().as_u16() == 404 { Kind::NotFound } else { Kind::Registry };

@@ -5,11 +5,15 @@
 
 use super::explain::{self, Failure, refusal};
 use super::origin;
+use super::payload::Part;
 use crate::config::certs::Certificates;
 use anyhow::{Context, Result, anyhow};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE,
+};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +28,7 @@ const MOST_HEADERS: usize = 128;
 
 /// What is asked.
 pub struct Request<'a> {
-    /// GET, HEAD or POST.
+    /// GET, HEAD, POST, PATCH or PUT.
     pub method: Method,
     /// Where.
     pub url: Url,
@@ -34,8 +38,71 @@ pub struct Request<'a> {
     pub accept: Option<&'a str>,
     /// First byte wanted, for the rest of a blob.
     pub from: u64,
-    /// A form to send.
-    pub form: Option<String>,
+    /// What is sent along.
+    pub content: Content,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, Default)]
+pub enum Content {
+    /// None.
+    #[default]
+    Nothing,
+    /// A form, percent-encoded. It may hold secrets: a redirect is not followed with it.
+    Form(String),
+    /// A document of this media type.
+    Document(String, Vec<u8>),
+    /// A part of a blob.
+    Part(Part),
+}
+
+impl<'a> Request<'a> {
+    /// A request without anything beside it.
+    pub fn new(method: Method, url: Url) -> Self {
+        Self { method, url, authorization: None, accept: None, from: 0, content: Content::Nothing }
+    }
+
+    /// The same with a body.
+    pub fn with(mut self, content: Content) -> Self {
+        self.content = content;
+        self
+    }
+
+    /// The same with an `Accept` header.
+    pub fn accepting(mut self, accept: &'a str) -> Self {
+        self.accept = Some(accept);
+        self
+    }
+
+    /// The same, to be sent again.
+    pub fn again(&self) -> Self {
+        Self {
+            method: self.method.clone(),
+            url: self.url.clone(),
+            authorization: self.authorization.clone(),
+            accept: self.accept,
+            from: self.from,
+            content: self.content.clone(),
+        }
+    }
+}
+
+impl Content {
+    fn put(&self, builder: RequestBuilder) -> RequestBuilder {
+        match self {
+            Self::Nothing => builder,
+            Self::Form(form) => builder.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.clone()),
+            Self::Document(media_type, bytes) => builder.header(CONTENT_TYPE, media_type).body(bytes.clone()),
+            Self::Part(part) => {
+                let builder = match part.range() {
+                    Some(range) => builder.header(CONTENT_RANGE, range),
+                    None => builder,
+                };
+                let builder = builder.header(CONTENT_TYPE, "application/octet-stream");
+                builder.header(CONTENT_LENGTH, part.len()).body(reqwest::Body::wrap_stream(part.stream()))
+            }
+        }
+    }
 }
 
 /// The way to one registry and to where it leads.
@@ -47,14 +114,16 @@ pub struct Transport {
     /// Whether the registry is inside, so that it may lead there. Looked up once.
     inside: tokio::sync::OnceCell<bool>,
     clients: Mutex<HashMap<String, reqwest::Client>>,
+    /// The certificates of the registry itself, in place of those in `certs.d`.
+    cert_dir: Option<PathBuf>,
     stall: Duration,
 }
 
 impl Transport {
     /// A transport for a registry; nothing is loaded or connected yet.
-    pub fn new(registry: Url, unverified: bool, stall: Duration) -> Self {
+    pub fn new(registry: Url, unverified: bool, cert_dir: Option<PathBuf>, stall: Duration) -> Self {
         let inside = tokio::sync::OnceCell::new();
-        Self { registry, unverified, inside, clients: Mutex::default(), stall }
+        Self { registry, unverified, inside, clients: Mutex::default(), cert_dir, stall }
     }
 
     /// The registry's URL: scheme, host and port.
@@ -85,17 +154,17 @@ impl Transport {
             if request.from > 0 {
                 builder = builder.header(RANGE, format!("bytes={}-", request.from));
             }
-            if let Some(form) = &request.form {
-                builder = builder
-                    .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                    .body(form.clone());
-            }
-            let response = match tokio::time::timeout(self.stall, builder.send()).await {
-                Err(_) => return Err(explain::stalled(&host)),
-                Ok(Err(error)) => return Err(explain::transport(&error, &host)),
-                Ok(Ok(response)) => response,
+            let sending = request.content.put(builder).send();
+            let response = match &request.content {
+                Content::Part(part) => part.watch(sending, self.stall).await,
+                _ => tokio::time::timeout(self.stall, sending).await.ok(),
             };
-            if !is_redirect(response.status()) || request.form.is_some() {
+            let response = match response {
+                None => return Err(explain::stalled(&host)),
+                Some(Err(error)) => return Err(explain::transport(&error, &host)),
+                Some(Ok(response)) => response,
+            };
+            if !is_followed(&request, response.status()) {
                 return Ok(response);
             }
             let next = target(&url, &response)?;
@@ -136,8 +205,11 @@ impl Transport {
             return Ok(client.clone());
         }
         let secure = url.scheme() == "https";
-        let certificates =
-            if secure { Certificates::load(&origin::host_and_port(url))? } else { Certificates::default() };
+        let certificates = match &self.cert_dir {
+            _ if !secure => Certificates::default(),
+            Some(folder) if own => Certificates::read(folder)?,
+            _ => Certificates::load(&origin::host_and_port(url))?,
+        };
         // Loading the system's authorities costs milliseconds: strangers without certs.d share one client.
         let shared = "https://*".to_owned();
         let share = secure && !own && certificates.is_empty();
@@ -189,12 +261,19 @@ fn build(certificates: &Certificates, unverified: bool, plain: bool) -> Result<r
     }
 }
 
-fn is_redirect(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+/// Whether to go where the answer leads: with a body only if it says that the body is wanted there.
+fn is_followed(request: &Request<'_>, status: StatusCode) -> bool {
+    let asks = matches!(request.method, Method::GET | Method::HEAD);
+    match (status.as_u16(), &request.content) {
+        (_, Content::Form(_)) => false,
+        (301..=303, _) => asks,
+        (307 | 308, _) => true,
+        _ => false,
+    }
 }
 
-/// Where a redirect leads.
-fn target(from: &Url, response: &Response) -> Result<Url, Failure> {
+/// Where a redirect, or the `Location` of an upload, leads.
+pub fn target(from: &Url, response: &Response) -> Result<Url, Failure> {
     let host = origin::host_and_port(from);
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let mut next = location

@@ -1,17 +1,28 @@
-//! Fetching from registries; streams into a sink and knows no store.
+//! Talking to registries: fetches into a sink, sends payloads, lists; knows no store.
 //!
 //! The protocol is <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>. Everything that a registry
 //! says is tainted: sizes, digests, redirects, realms and headers are checked before they are followed.
 
+mod access;
+mod ask;
 mod challenge;
 mod client;
 mod download;
 mod explain;
 mod http;
+mod listing;
 mod origin;
+mod payload;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod token;
+mod upload;
 
+pub use access::Access;
+pub use ask::{check_login, check_name, runtime, search, tags};
 pub use client::{Client, Fetched, Options};
 pub use download::{download, is_url};
+pub use listing::{Found, SearchOptions};
+pub use payload::{Meter, Payload};
+pub use upload::Sent;

@@ -92,7 +92,7 @@ fn with_client<T>(host: &str, path: &str, work: impl AsyncFnOnce(&Client) -> Res
     runtime.block_on(async {
         let source = Source { repository: format!("{host}/{path}"), insecure: true, mirror: false };
         let options =
-            Options { tls_verify: None, back_off: Duration::from_millis(1), stall: Duration::from_millis(300) };
+            Options { back_off: Duration::from_millis(1), stall: Duration::from_millis(300), ..Options::default() };
         let client = Client::open(&source, &credentials(host), &options).await?;
         work(&client).await
     })

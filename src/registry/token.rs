@@ -5,8 +5,9 @@
 
 use super::challenge::{self, Challenge};
 use super::explain::{self, Failure, refusal};
-use super::http::{self, Request, Transport};
-use super::origin;
+use super::http::{self, Content, Request, Transport};
+use super::{origin, scope};
+use crate::base::base64;
 use crate::config::auth::Secret;
 use reqwest::header::{HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, Url};
@@ -22,21 +23,20 @@ pub struct Answer {
     pub notice: Option<String>,
 }
 
-/// Answer the challenges of a 401.
+/// Answer the challenges of a 401. `wanted`: scopes that the token shall have beside those that the registry names.
 pub async fn answer(
     transport: &Transport,
     response: &Response,
     secret: Option<&Secret>,
-    path: &str,
+    wanted: &str,
 ) -> Result<Answer, Failure> {
     let headers = response.headers().get_all(WWW_AUTHENTICATE);
     let challenges: Vec<Challenge> =
         headers.iter().take(8).filter_map(|value| value.to_str().ok()).flat_map(challenge::parse).collect();
     for challenge in &challenges {
         if let Challenge::Bearer { realm, service, scope } = challenge {
-            let fallback = format!("repository:{path}:pull");
-            let scope = scope.as_deref().unwrap_or(&fallback);
-            return bearer(transport, realm, service.as_deref(), scope, secret).await;
+            let scopes = scope::merge(wanted, scope.as_deref().unwrap_or_default());
+            return bearer(transport, realm, service.as_deref(), &scopes, secret).await;
         }
     }
     let basic = challenges.contains(&Challenge::Basic);
@@ -53,7 +53,7 @@ async fn bearer(
     transport: &Transport,
     realm: &str,
     service: Option<&str>,
-    scope: &str,
+    scopes: &[String],
     secret: Option<&Secret>,
 ) -> Result<Answer, Failure> {
     let registry = transport.registry();
@@ -68,25 +68,25 @@ async fn bearer(
     let notice = (!known && secret.is_some())
         .then(|| format!("`{host}` wants credentials sent to `{theirs}`, which is not its own: asking anonymously"));
     let secret = secret.filter(|_| known);
-    let mut request =
-        Request { method: Method::GET, url: url.clone(), authorization: None, accept: None, from: 0, form: None };
+    let mut request = Request::new(Method::GET, url.clone());
     let service_pair = service.map(|service| ("service", service));
     match secret {
         Some(Secret::IdentityToken(token)) => {
             let mut form = Url::parse("http://form/").map_err(|error| refusal(error.to_string()))?;
             form.query_pairs_mut()
-                .extend_pairs([("grant_type", "refresh_token"), ("client_id", "box"), ("scope", scope)])
+                .extend_pairs([("grant_type", "refresh_token"), ("client_id", "box")])
+                .extend_pairs((!scopes.is_empty()).then(|| ("scope", scopes.join(" "))))
                 .append_pair("refresh_token", token)
                 .extend_pairs(service_pair);
             request.method = Method::POST;
-            request.form = form.query().map(str::to_owned);
+            request.content = Content::Form(form.query().unwrap_or_default().to_owned());
         }
         other => {
             if let Some(Secret::Password { user, password }) = other {
                 request.authorization = Some(basic_header(user, password)?);
                 url.query_pairs_mut().append_pair("account", user);
             }
-            url.query_pairs_mut().extend_pairs(service_pair).append_pair("scope", scope);
+            url.query_pairs_mut().extend_pairs(service_pair).extend_pairs(scopes.iter().map(|scope| ("scope", scope)));
         }
     }
     request.url = url;
@@ -114,7 +114,7 @@ async fn bearer(
 }
 
 fn basic_header(user: &str, password: &str) -> Result<HeaderValue, Failure> {
-    header(format!("Basic {}", encode(format!("{user}:{password}").as_bytes())))
+    header(format!("Basic {}", base64::encode(format!("{user}:{password}").as_bytes())))
 }
 
 /// A header that no debug print shows.
@@ -122,30 +122,4 @@ fn header(text: String) -> Result<HeaderValue, Failure> {
     let mut value = HeaderValue::from_str(&text).map_err(|_| refusal("the credentials hold control characters"))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Base64 (RFC 4648, section 4).
-fn encode(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let digit = DIGITS[(group >> (18 - 6 * place) & 63) as usize];
-            out.push(if place <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
-            assert_eq!(encode(plain.as_bytes()), coded);
-        }
-    }
 }

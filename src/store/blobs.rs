@@ -50,6 +50,16 @@ impl Store {
         Ok(digest)
     }
 
+    /// A file without a name, for bytes on their way elsewhere; it is gone when it is closed.
+    pub fn scratch_file(&self) -> Result<File> {
+        let folder = TempDir::new(&self.dirs)?;
+        let path = folder.path().join("scratch");
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        // The folder goes with this function, and the name with it; the file stays as long as it is open.
+        options.open(&path).with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
     /// Begin a blob whose digest is known when it ends. The caller holds a lease.
     pub fn blob_writer(&self) -> Result<BlobWriter> {
         let folder = TempDir::new(&self.dirs)?;

@@ -20,15 +20,22 @@ const MAX_DOCUMENT: u64 = 4 << 20;
 pub struct Layout {
     path: PathBuf,
     folder: OwnedFd,
+    form: Form,
+}
+
+/// How the files of a layout are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As the image specification has it.
+    Oci,
+    /// As `dir:` has it: one image, its blobs named by their digits.
+    Folder,
 }
 
 impl Layout {
     /// Open the layout in this folder. The way to the folder itself may have links: the user typed it.
     pub fn open(path: &Path) -> Result<Self> {
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let folder = rustix::fs::open(path, flags, Mode::empty())
-            .with_context(|| format!("cannot open `{}`", path.display()))?;
-        let layout = Self { path: path.to_path_buf(), folder };
+        let layout = Self::at(path, Form::Oci)?;
         let marker = layout.read("oci-layout", MAX_DOCUMENT)?;
         let version = serde_json::from_slice::<serde_json::Value>(&marker).ok();
         let version = version.as_ref().and_then(|marker| marker.get("imageLayoutVersion")?.as_str());
@@ -36,6 +43,24 @@ impl Layout {
             return Err(fault(Kind::BadData, format!("`{}` is not an OCI layout of version 1.0.0", path.display())));
         }
         Ok(layout)
+    }
+
+    /// Open the folder of a `dir:` image.
+    /// <https://github.com/containers/image/blob/main/docs/containers-transports.5.md>
+    pub fn open_folder(path: &Path) -> Result<Self> {
+        Self::at(path, Form::Folder)
+    }
+
+    fn at(path: &Path, form: Form) -> Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(path, flags, Mode::empty())
+            .with_context(|| format!("cannot open `{}`", path.display()))?;
+        Ok(Self { path: path.to_path_buf(), folder, form })
+    }
+
+    /// The raw bytes of the manifest of a `dir:` image.
+    pub fn folder_manifest(&self) -> Result<Vec<u8>> {
+        self.read("manifest.json", MAX_DOCUMENT)
     }
 
     /// The raw bytes of `index.json`.
@@ -49,7 +74,13 @@ impl Layout {
             Algorithm::Sha256 => "sha256",
             Algorithm::Sha512 => "sha512",
         };
-        self.open_file(&format!("blobs/{algorithm}/{}", digest.digits()))
+        match self.form {
+            Form::Oci => self.open_file(&format!("blobs/{algorithm}/{}", digest.digits())),
+            // The manifests of an index have a name of their own.
+            Form::Folder => self
+                .open_file(digest.digits())
+                .or_else(|error| self.open_file(&format!("{}.manifest.json", digest.digits())).map_err(|_| error)),
+        }
     }
 
     /// The bytes of a document of at most `limit` bytes, verified against its digest.

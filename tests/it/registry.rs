@@ -1,8 +1,9 @@
 //! A registry in this process, over plain HTTP on 127.0.0.1, that can be told to misbehave.
 
 use crate::image::{Blob, Built};
+use boxlib::base::digest::Digest;
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,8 @@ pub struct Asked {
     pub path: String,
     /// The headers, with names in lower case.
     pub headers: HashMap<String, String>,
+    /// What was sent.
+    pub body: Vec<u8>,
 }
 
 impl Asked {
@@ -49,6 +52,8 @@ pub enum Body {
     Stall(Vec<u8>, usize),
     /// Zeros without end.
     Endless,
+    /// No answer at all: the connection is closed.
+    HangUp,
 }
 
 impl Answer {
@@ -86,6 +91,9 @@ type Script = Box<dyn Fn(&Asked, usize) -> Option<Answer> + Send + Sync>;
 struct State {
     manifests: Mutex<HashMap<String, Blob>>,
     blobs: Mutex<HashMap<String, Blob>>,
+    /// What a push has left: which repository has which blob. What a test has put here is in all of them.
+    owned: Mutex<HashSet<(String, String)>>,
+    uploads: Mutex<HashMap<String, Vec<u8>>>,
     asked: Mutex<Vec<Asked>>,
     auth: Mutex<Auth>,
     script: Mutex<Option<Arc<Script>>>,
@@ -107,6 +115,8 @@ impl Registry {
         let state = Arc::new(State {
             manifests: Mutex::default(),
             blobs: Mutex::default(),
+            owned: Mutex::default(),
+            uploads: Mutex::default(),
             asked: Mutex::default(),
             auth: Mutex::new(Auth::None),
             script: Mutex::new(None),
@@ -171,6 +181,17 @@ impl Registry {
         *self.state.script.lock().unwrap() = Some(Arc::new(Box::new(script)));
     }
 
+    /// Let an upload have got only so many of its bytes.
+    pub fn cut_upload(&self, path: &str, bytes: &[u8]) {
+        let id = path.split("/blobs/uploads/").nth(1).and_then(|rest| rest.split('?').next()).unwrap_or_default();
+        self.state.uploads.lock().unwrap().insert(id.to_owned(), bytes.to_vec());
+    }
+
+    /// A manifest under a tag or digest.
+    pub fn manifest(&self, repository: &str, reference: &str) -> Option<Blob> {
+        self.state.manifests.lock().unwrap().get(&format!("{repository}:{reference}")).cloned()
+    }
+
     /// All requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.state.asked.lock().unwrap().clone()
@@ -221,12 +242,17 @@ fn read_request(reader: &mut impl BufRead) -> Option<Asked> {
         headers.insert(name.to_ascii_lowercase(), value.to_owned());
     }
     let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    std::io::copy(&mut reader.take(length), &mut std::io::sink()).ok()?;
-    Some(Asked { method, path, headers })
+    let mut body = Vec::new();
+    reader.take(length).read_to_end(&mut body).ok()?;
+    Some(Asked { method, path, headers, body })
 }
 
 /// Send it; whether the connection may go on.
 fn write_answer(state: &State, writer: &mut TcpStream, asked: &Asked, answer: Answer) -> bool {
+    if matches!(answer.body, Body::HangUp) {
+        let _ = writer.shutdown(std::net::Shutdown::Both);
+        return false;
+    }
     let mut head = format!("HTTP/1.1 {} X\r\n", answer.status);
     for (name, value) in &answer.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -235,6 +261,7 @@ fn write_answer(state: &State, writer: &mut TcpStream, asked: &Asked, answer: An
         Body::Whole(bytes) => bytes.len(),
         Body::Cut(_, length) | Body::Stall(_, length) => *length,
         Body::Endless => 1 << 50,
+        Body::HangUp => 0,
     };
     head.push_str(&format!("Content-Length: {length}\r\n\r\n"));
     if writer.write_all(head.as_bytes()).is_err() {
@@ -257,6 +284,7 @@ fn write_answer(state: &State, writer: &mut TcpStream, asked: &Asked, answer: An
             }
             false
         }
+        Body::HangUp => false,
         Body::Endless => {
             while writer.write_all(&[0; 64 * 1024]).is_ok() && !state.closing.load(Ordering::Relaxed) {}
             false
@@ -276,6 +304,23 @@ fn answer(state: &State, asked: &Asked) -> Answer {
         return Answer::new(200, "{}");
     }
     let Some(path) = asked.path.strip_prefix("/v2/") else { return Answer::new(404, "") };
+    if asked.method != "GET" && asked.method != "HEAD" || path.contains("/blobs/uploads/") {
+        return take(state, asked, path);
+    }
+    if let Some(repository) = path.split('?').next().and_then(|path| path.strip_suffix("/tags/list")) {
+        let manifests = state.manifests.lock().unwrap();
+        let names = manifests.keys().filter_map(|key| key.split_once(':')).filter(|(name, _)| *name == repository);
+        let mut tags: Vec<&str> = names.map(|(_, tag)| tag).filter(|tag| !tag.contains(':')).collect();
+        tags.sort_unstable();
+        return Answer::new(200, json!({"name": repository, "tags": tags}).to_string());
+    }
+    if path.starts_with("_catalog") {
+        let manifests = state.manifests.lock().unwrap();
+        let mut names: Vec<&str> = manifests.keys().filter_map(|key| Some(key.split_once(':')?.0)).collect();
+        names.sort_unstable();
+        names.dedup();
+        return Answer::new(200, json!({"repositories": names}).to_string());
+    }
     if let Some((repository, reference)) = path.split_once("/manifests/") {
         let manifests = state.manifests.lock().unwrap();
         return match manifests.get(&format!("{repository}:{reference}")) {
@@ -285,13 +330,86 @@ fn answer(state: &State, asked: &Asked) -> Answer {
             None => Answer::new(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#),
         };
     }
-    if let Some((_, digest)) = path.split_once("/blobs/") {
+    if let Some((repository, digest)) = path.split_once("/blobs/") {
+        let owned = state.owned.lock().unwrap();
+        let pushed = owned.iter().any(|(_, other)| other == digest);
+        if pushed && !owned.contains(&(repository.to_owned(), digest.to_owned())) {
+            return Answer::new(404, r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#);
+        }
         return match state.blobs.lock().unwrap().get(digest) {
             Some(blob) => part(asked, &blob.bytes),
             None => Answer::new(404, r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#),
         };
     }
     Answer::new(404, "")
+}
+
+/// What an honest registry does with what it is sent.
+fn take(state: &State, asked: &Asked, path: &str) -> Answer {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let pairs: HashMap<&str, String> = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(k, v)| (k, v.replace("%3A", ":").replace("%2F", "/")))
+        .collect();
+    if let Some((repository, reference)) = path.split_once("/manifests/") {
+        let media_type = asked.header("content-type").unwrap_or_default();
+        let blob = Blob::new(media_type, asked.body.clone());
+        let known = |digest: &str| state.owned.lock().unwrap().contains(&(repository.to_owned(), digest.to_owned()));
+        let document: serde_json::Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+        let layers = document["layers"].as_array().cloned().unwrap_or_default();
+        let missing = layers.iter().chain([&document["config"]]).filter_map(|part| part["digest"].as_str());
+        if let Some(digest) = missing.into_iter().find(|digest| !known(digest)) {
+            return Answer::new(
+                400,
+                json!({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": digest}]}).to_string(),
+            );
+        }
+        let mut manifests = state.manifests.lock().unwrap();
+        for reference in [reference, blob.digest.as_str()] {
+            manifests.insert(format!("{repository}:{reference}"), blob.clone());
+        }
+        return Answer::new(201, "").header("Docker-Content-Digest", blob.digest.to_string());
+    }
+    let Some((repository, id)) = path.split_once("/blobs/uploads/") else { return Answer::new(404, "") };
+    let own = |digest: &str, owner: &str| state.owned.lock().unwrap().insert((owner.to_owned(), digest.to_owned()));
+    let mut uploads = state.uploads.lock().unwrap();
+    let place = |id: &str| format!("/v2/{repository}/blobs/uploads/{id}?state=x");
+    if asked.method == "POST" {
+        if let (Some(digest), Some(from)) = (pairs.get("mount"), pairs.get("from")) {
+            let has = state.owned.lock().unwrap().contains(&(from.clone(), digest.clone()));
+            if has {
+                own(digest, repository);
+                return Answer::new(201, "");
+            }
+        }
+        let id = format!("u{}", uploads.len());
+        uploads.insert(id.clone(), Vec::new());
+        return Answer::new(202, "").header("Location", place(&id));
+    }
+    let Some(upload) = uploads.get_mut(id) else {
+        return Answer::new(404, r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"upload unknown"}]}"#);
+    };
+    let from = asked.header("content-range").and_then(|range| range.split('-').next()?.parse().ok());
+    if asked.method != "GET" && from.is_some_and(|from: usize| from != upload.len()) {
+        return Answer::new(416, "");
+    }
+    upload.extend_from_slice(&asked.body);
+    let range = format!("0-{}", upload.len().saturating_sub(1));
+    match asked.method.as_str() {
+        "GET" => Answer::new(204, "").header("Location", place(id)).header("Range", range),
+        "PATCH" => Answer::new(202, "").header("Location", place(id)).header("Range", range),
+        _ => {
+            let blob = Blob::new("", upload.clone());
+            let said = pairs.get("digest").map(String::as_str).unwrap_or_default();
+            if Digest::parse(said).as_ref() != Some(&blob.digest) {
+                return Answer::new(400, r#"{"errors":[{"code":"DIGEST_INVALID","message":"another digest"}]}"#);
+            }
+            own(said, repository);
+            state.blobs.lock().unwrap().insert(said.to_owned(), blob);
+            Answer::new(201, "").header("Docker-Content-Digest", said)
+        }
+    }
 }
 
 /// A blob, or the end of it that a Range header asks for.

@@ -1,6 +1,7 @@
 //! Commands on images.
 
-use super::{EXIT_STATUS, GoBool, switches};
+use super::access::{AccessFlags, RetryFlags};
+use super::{EXIT_STATUS, switches};
 use crate::cli::complete;
 use clap::{Args, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
@@ -11,6 +12,7 @@ Examples:
   box pull alpine                              docker.io/library/alpine:latest
   box pull quay.io/fedora/fedora:42
   box pull alpine@sha256:DIGEST                exactly this one
+  box pull --all-tags quay.io/team/app
   box pull oci:./folder:tag                    from an OCI layout
   box pull docker-archive:image.tar            from an archive";
 
@@ -26,6 +28,18 @@ Examples:
                   config.json. Everything is verified against its digest before it gets a name."
 )]
 pub struct Pull {
+    /// All tags of the repositories
+    #[arg(short, long)]
+    pub all_tags: bool,
+    /// The processor, such as arm64 [default: this host's]
+    #[arg(long, value_name = "ARCH", alias = "override-arch", conflicts_with = "platform")]
+    pub arch: Option<String>,
+    /// The operating system [default: linux]
+    #[arg(long, value_name = "OS", alias = "override-os", conflicts_with = "platform")]
+    pub os: Option<String>,
+    /// The processor's variant, such as v7 [default: this host's]
+    #[arg(long, value_name = "VARIANT", alias = "override-variant", conflicts_with = "platform")]
+    pub variant: Option<String>,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
@@ -36,13 +50,12 @@ pub struct Pull {
     #[arg(long, value_name = "POLICY", ignore_case = true, hide_possible_values = true,
           value_parser = ["always", "missing", "never", "newer", "ifmissing", "ifnotpresent", "ifnewer"])]
     pub policy: Option<String>,
-    /// Whether the registry must have a certificate that can be verified [default: as registries.conf says]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          value_parser = GoBool, hide_possible_values = true)]
-    pub tls_verify: Option<bool>,
-    /// Read credentials from this file
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub authfile: Option<PathBuf>,
+    /// How to talk to registries.
+    #[command(flatten)]
+    pub access: AccessFlags,
+    /// What to do about failures that pass.
+    #[command(flatten)]
+    pub retry: RetryFlags,
     /// Names
     #[arg(value_name = "IMAGE", required = true, add = ArgValueCandidates::new(complete::images))]
     pub images: Vec<String>,

@@ -3,6 +3,7 @@
 //! Only flags that work are declared. Each subcommand's flags are built when that subcommand is used (`defer`), which
 //! keeps the start of the program short. The text after `Examples:` and `Exit status:` becomes man page sections.
 
+pub mod access;
 pub mod containers;
 pub mod host;
 pub mod image;
@@ -10,6 +11,8 @@ pub mod images;
 pub mod life;
 pub mod rights;
 pub mod making;
+pub mod login;
+pub mod push;
 pub mod run;
 pub mod system;
 pub mod volumes;
@@ -102,6 +105,7 @@ Containers:
 
 Images:
   pull       Fetch images from registries
+  push       Send images to registries
   images     List images
   rmi        Remove images
   tag        Give an image another name
@@ -109,6 +113,9 @@ Images:
   history    Show how an image was made
   load       Read images from an archive
   import     Make an image of the archive of a root file system
+  save       Write images into an archive
+  login      Keep name and password for a registry
+  logout     Forget name and password for a registry
   image      All commands for images
 
 Files that outlive containers:
@@ -174,6 +181,12 @@ pub enum Verb {
     Inspect(containers::Inspect),
     /// Fetch images from registries
     Pull(images::Pull),
+    /// Send images to registries
+    Push(push::Push),
+    /// Keep name and password for a registry
+    Login(login::Login),
+    /// Forget name and password for a registry
+    Logout(login::Logout),
     /// List images
     Images(images::Images),
     /// Remove images
@@ -188,6 +201,8 @@ pub enum Verb {
     Load(images::Load),
     /// Make an image of the archive of a root file system
     Import(making::Import),
+    /// Write images into an archive
+    Save(push::Save),
     /// All commands for images
     #[command(subcommand)]
     Image(ImageVerb),
@@ -267,6 +282,10 @@ pub enum ContainerVerb {
 pub enum ImageVerb {
     /// Fetch images from registries
     Pull(images::Pull),
+    /// Send images to registries
+    Push(push::Push),
+    /// Write images into an archive
+    Save(push::Save),
     /// List images
     #[command(visible_alias = "list")]
     Ls(images::Images),

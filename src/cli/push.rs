@@ -1,0 +1,64 @@
+//! `push`: sends images away.
+
+use super::access::access;
+use super::args::Globals;
+use super::args::push::Push;
+use super::progress::Shown;
+use super::session;
+use crate::base::error::{Fault, Kind, fault};
+use crate::image::{self, Compression, ManifestFormat, Progress, PushOptions, Pushed, Shape};
+use anyhow::{Context, Result};
+
+/// `box push`: the digest goes to stderr and into `--digestfile`.
+pub fn push(args: &Push, globals: &Globals) -> Result<u8> {
+    let format = args.compression_format.as_deref().or(args.compress.then_some("gzip"));
+    let shape = Shape {
+        format: args.format.as_deref().map(manifest_format),
+        compression: format.map(|format| compression(format, args.compression_level)).transpose()?,
+        force: args.force_compression,
+    };
+    let access = access(&args.access, Some(&args.retry))?;
+    let engine = session::open(globals)?;
+    let progress = Shown::new(args.quiet);
+    let names = match args.all_tags {
+        true => image::names_of(&engine.store, &args.image)?,
+        false => vec![args.image.clone()],
+    };
+    let mut last = None;
+    for image in &names {
+        let destination = args.destination.as_deref();
+        let options = PushOptions { image, destination, shape, access: &access };
+        progress.message(&format!("Pushing {}", destination.unwrap_or(image)));
+        let pushed = image::push(&engine.store, &options, &progress);
+        if pushed.is_err() {
+            progress.make_room();
+        }
+        let Pushed { digest, .. } = pushed?;
+        progress.message(&format!("Digest: {digest}"));
+        last = Some(digest);
+    }
+    if let (Some(file), Some(digest)) = (&args.digestfile, last) {
+        std::fs::write(file, digest.as_str()).with_context(|| format!("cannot write `{}`", file.display()))?;
+    }
+    Ok(0)
+}
+
+/// `--format`.
+pub fn manifest_format(text: &str) -> ManifestFormat {
+    if text == "v2s2" { ManifestFormat::Docker } else { ManifestFormat::Oci }
+}
+
+/// `--compression-format` and `--compression-level`.
+pub fn compression(format: &str, level: Option<i32>) -> Result<Compression> {
+    match format {
+        "gzip" if level.is_some_and(|level| level > 9) => {
+            Err(fault(Kind::Usage, "`--compression-level` of gzip is 1 to 9"))
+        }
+        "gzip" => Ok(Compression::Gzip(level)),
+        "zstd" => Ok(Compression::Zstd(level)),
+        other => {
+            let fault = Fault::new(Kind::Usage, format!("box does not pack layers as `{other}`"));
+            Err(fault.hint("--compression-format zstd").into())
+        }
+    }
+}
