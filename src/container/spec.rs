@@ -59,7 +59,7 @@ pub fn spec(config: &Config, host: &Host) -> Result<Spec> {
     if config.uts.is_own() {
         builder = builder.hostname(config.hostname.clone());
     }
-    let mut spec = builder.mounts(all_mounts(config, host)?).linux(linux.build()?).build()?;
+    let mut spec = builder.mounts(whole(all_mounts(config, host)?)).linux(linux.build()?).build()?;
     if !config.uts.is_own() {
         // The builder's default is a name of its own.
         spec.set_hostname(None);
@@ -124,6 +124,22 @@ fn namespaces(config: &Config, host: &Host) -> Result<Vec<LinuxNamespace>> {
 fn mount(target: impl Into<PathBuf>, kind: &str, source: impl Into<PathBuf>, options: &[&str]) -> Result<Mount> {
     let options: Vec<String> = options.iter().map(ToString::to_string).collect();
     Ok(MountBuilder::default().destination(target).typ(kind).source(source).options(options).build()?)
+}
+
+/// What is said of a bind with all that is below it means all of it, as users of `-v DIR:/data:ro` believe; in the
+/// specification's words that is `rro`.
+fn whole(mut mounts: Vec<Mount>) -> Vec<Mount> {
+    for mount in &mut mounts {
+        let Some(options) = mount.options_mut() else { continue };
+        if options.iter().any(|option| option == "rbind") {
+            for option in
+                options.iter_mut().filter(|option| ["ro", "nosuid", "nodev", "noexec"].contains(&option.as_str()))
+            {
+                option.insert(0, 'r');
+            }
+        }
+    }
+    mounts
 }
 
 fn all_mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {

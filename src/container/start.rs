@@ -14,7 +14,7 @@ use crate::base::timing;
 use crate::engine::Engine;
 use crate::monitor::{self, AttachOptions, Outcome, Streams};
 use crate::network::{self, Forwarder, Listener, NetworkMode, PortMapping, Slirp};
-use crate::runtime::{self, Bundle, Stdio};
+use crate::runtime::{self, Bundle, Stdio, hooks};
 use crate::sys::proc;
 use crate::sys::process::Ended;
 use anyhow::{Context, Result};
@@ -331,6 +331,7 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
         mount_point,
         init: config.init,
         filter: rights::filter(config),
+        owner: hooks::Owner { id: config.id.as_str(), bundle: &container.dir },
         cgroup: None,
         trees: &plan.trees,
     };

@@ -1,5 +1,6 @@
 //! Other people's formats, on the oci-spec crate: image references, manifests, configs. No I/O.
 
+pub mod bundle;
 pub mod change;
 pub mod image;
 pub mod json;

@@ -1,8 +1,9 @@
 //! Making a container: clone init straight into its namespaces, wait until it is ready, open the gate.
 
+use super::hooks::Point;
 use super::init::{self, Init};
 use super::report::{self, Message};
-use super::{Bundle, Filter, Stdio, seccomp, supported};
+use super::{Bundle, Filter, Stdio, hooks, idmap, seccomp, supported};
 use crate::base::error::{Kind, fault};
 use crate::base::timing;
 use crate::sys::process::{self, Cloned, Ended};
@@ -17,13 +18,15 @@ use std::os::fd::{AsFd, OwnedFd};
 ///
 /// Dropped before [`Starting::start`], init ends by itself; the caller still has its status to collect.
 #[derive(Debug)]
-pub struct Starting {
+pub struct Starting<'a> {
     /// Init's pid, in the caller's pid namespace.
     pub pid: i32,
     /// Init, as a descriptor.
     pub pidfd: OwnedFd,
     socket: OwnedFd,
     filter: Vec<u8>,
+    spec: &'a Spec,
+    owner: hooks::Owner<'a>,
     /// Init sends its network namespace first.
     network_awaited: bool,
 }
@@ -90,21 +93,23 @@ impl Namespaces {
 ///
 /// The caller is single-threaded and root in the user namespace that owns the container's namespaces; it may do other
 /// work before it calls [`Starting::ready`]. Errors of init come from there.
-pub fn create(bundle: &Bundle<'_>, stdio: Stdio) -> Result<Starting> {
+pub fn create<'a>(bundle: &Bundle<'a>, stdio: Stdio) -> Result<Starting<'a>> {
     supported::check(bundle.spec)?;
     let process = process_of(bundle.spec)?;
     let namespaces = Namespaces::of(bundle.spec)?;
+    let mapped = idmap::prepare(bundle.spec)?;
     let network_awaited = namespaces.is_new(LinuxNamespaceType::Network);
     let (ours, theirs) = report::pair()?;
     let cloned = clone_init(bundle, &namespaces).context("cannot make the container's namespaces")?;
     let Some(Cloned { pid, pidfd }) = cloned else {
         drop(ours);
-        init::main(Init { bundle, process, namespaces, stdio, socket: theirs })
+        init::main(Init { bundle, process, namespaces, stdio, socket: theirs, mapped })
     };
     // Our copies of the container's stdio must go: its reader waits for the last writer.
-    drop((theirs, stdio));
+    drop((theirs, stdio, mapped));
     timing::phase("init cloned");
-    let mut starting = Starting { pid, pidfd, socket: ours, filter: Vec::new(), network_awaited };
+    let Bundle { spec, owner, .. } = *bundle;
+    let mut starting = Starting { pid, pidfd, socket: ours, filter: Vec::new(), spec, owner, network_awaited };
     match prepare_beside(bundle, process, &starting) {
         Ok(filter) => starting.filter = filter,
         Err(error) => {
@@ -116,7 +121,7 @@ pub fn create(bundle: &Bundle<'_>, stdio: Stdio) -> Result<Starting> {
 }
 
 /// What the maker does while init prepares: the id maps of a user namespace, the seccomp program.
-fn prepare_beside(bundle: &Bundle<'_>, process: &Process, starting: &Starting) -> Result<Vec<u8>> {
+fn prepare_beside(bundle: &Bundle<'_>, process: &Process, starting: &Starting<'_>) -> Result<Vec<u8>> {
     if let Some(linux) = bundle.spec.linux()
         && linux.namespaces().iter().flatten().any(|namespace| namespace.typ() == LinuxNamespaceType::User)
     {
@@ -169,7 +174,7 @@ pub(super) fn leave_pid_namespace(ours: &OwnedFd) {
     let _ = rustix::thread::move_into_link_name_space(ours.as_fd(), Some(LinkNameSpaceType::ProcessID));
 }
 
-fn write_map(pid: i32, file: &str, maps: Option<&[LinuxIdMapping]>) -> Result<()> {
+pub(super) fn write_map(pid: i32, file: &str, maps: Option<&[LinuxIdMapping]>) -> Result<()> {
     let mut text = String::new();
     for map in maps.unwrap_or_default() {
         let _ = writeln!(text, "{} {} {}", map.container_id(), map.host_id(), map.size());
@@ -179,7 +184,7 @@ fn write_map(pid: i32, file: &str, maps: Option<&[LinuxIdMapping]>) -> Result<()
     std::fs::write(&path, text).with_context(|| format!("cannot map the container's ids in `{path}`"))
 }
 
-impl Starting {
+impl Starting<'_> {
     /// The container's new network namespace, which is there before init is ready; `None` if it shares one.
     ///
     /// Errors as those of [`Starting::ready`], before which this is called, or not at all.
@@ -203,14 +208,24 @@ impl Starting {
     /// An error is init's own, with its kind; init has ended then.
     pub fn ready(&mut self) -> Result<Option<OwnedFd>> {
         self.network()?;
-        match report::receive(self.socket.as_fd())? {
-            Message::Ready(master) => Ok(master),
-            Message::Failed(error) => {
-                self.abort();
-                Err(error)
+        loop {
+            match report::receive(self.socket.as_fd())? {
+                Message::Created => self.run_hooks().inspect_err(|_| self.abort())?,
+                Message::Ready(master) => return Ok(master),
+                Message::Failed(error) => {
+                    self.abort();
+                    return Err(error);
+                }
+                _ => return Err(self.died("while it prepared")),
             }
-            _ => Err(self.died("while it prepared")),
         }
+    }
+
+    /// The hooks before the root is entered, for which init waits.
+    fn run_hooks(&self) -> Result<()> {
+        hooks::run(self.spec, self.owner, Point::Prestart, Some(self.pid))?;
+        hooks::run(self.spec, self.owner, Point::CreateRuntime, Some(self.pid))?;
+        report::send_created(self.socket.as_fd())
     }
 
     /// Open the gate, and wait until the command was executed.

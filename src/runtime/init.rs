@@ -5,6 +5,7 @@
 //! the container goes through the confined resolver; nothing here trusts what is in the image.
 
 use super::create::Namespaces;
+use super::hooks::{self, Point};
 use super::report::{self, Message};
 use super::terminal::Terminal;
 use super::{Bundle, Stdio, devices, mounts, paths, process as steps, reaper, rootfs, settings, terminal};
@@ -24,6 +25,8 @@ pub(super) struct Init<'a> {
     pub namespaces: Namespaces,
     pub stdio: Stdio,
     pub socket: OwnedFd,
+    /// Mounts that the maker has made, by their index.
+    pub mapped: Vec<(usize, OwnedFd)>,
 }
 
 /// Walk the list; on an error, report it and end.
@@ -44,7 +47,7 @@ pub(super) fn main(init: Init<'_>) -> ! {
 
 /// The list. Each step says why it stands where it stands.
 fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
-    let Init { bundle, process, namespaces, stdio, socket } = init;
+    let Init { bundle, process, namespaces, stdio, socket, mut mapped } = init;
     let spec = bundle.spec;
     let linux = spec.linux().as_ref();
 
@@ -53,7 +56,7 @@ fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
     mounts::stop_propagation(spec)?;
     let root = rootfs::mount(bundle)?;
     timing::phase("init: root mounted");
-    let mounted = mounts::mount_all(spec, &root, &namespaces)?;
+    let mounted = mounts::mount_all(spec, &root, &namespaces, &mut mapped)?;
     timing::phase("init: file systems mounted");
     super::tree::attach_all(bundle.trees, &root)?;
     let dev = devices::populate(spec, &root)?;
@@ -70,6 +73,7 @@ fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
     paths::mask(linux, &root)?;
     paths::make_read_only(linux, &root)?;
     timing::phase("init: paths masked");
+    run_early_hooks(bundle, &namespaces, socket.as_fd())?;
     // The working folder may have to be made, so before the root becomes read-only.
     let working_folder = steps::working_folder(&root, process, steps::Missing::Make)?;
     rootfs::seal(spec, &root)?;
@@ -91,6 +95,7 @@ fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
     report::send_ready(socket.as_fd(), terminal.as_ref().map(|terminal| terminal.master.as_fd()))?;
     let Message::Go(filter) = report::receive(socket.as_fd())? else { return Err(monitor_died()) };
 
+    hooks::run(spec, bundle.owner, Point::StartContainer, Some(own_pid()))?;
     match (terminal, &stdio) {
         (Some(terminal), _) => terminal.make_controlling()?,
         (None, Stdio::Pipes { stdin, stdout, stderr }) => terminal::use_pipes(stdin, stdout, stderr)?,
@@ -137,6 +142,24 @@ fn stand_apart(process: &Process, namespaces: &Namespaces, socket: BorrowedFd<'_
     // Modes of what we make are exactly those given.
     rustix::process::umask(Mode::empty());
     Ok(())
+}
+
+/// The hooks between the mounts and the pivot: the maker's, for which we wait, then ours.
+fn run_early_hooks(bundle: &Bundle<'_>, namespaces: &Namespaces, socket: BorrowedFd<'_>) -> Result<()> {
+    let spec = bundle.spec;
+    if hooks::are_given(spec, Point::Prestart) || hooks::are_given(spec, Point::CreateRuntime) {
+        // They look for our namespaces by our pid. Nobody of the container is there yet who could do the same.
+        let is_alone = namespaces.is_new(LinuxNamespaceType::Pid);
+        process::set_dumpable(is_alone)?;
+        report::send_created(socket)?;
+        let Message::Created = report::receive(socket)? else { return Err(monitor_died()) };
+        process::set_dumpable(false)?;
+    }
+    hooks::run(spec, bundle.owner, Point::CreateContainer, Some(own_pid()))
+}
+
+fn own_pid() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
 }
 
 fn make_terminal(mounted: &mounts::Mounted, dev: Option<&OwnedFd>, size: Option<(u16, u16)>) -> Result<Terminal> {

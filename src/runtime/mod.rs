@@ -19,6 +19,8 @@ mod create;
 pub mod defaults;
 mod devices;
 mod exec;
+pub mod hooks;
+mod idmap;
 mod init;
 mod mounts;
 mod options;
@@ -83,6 +85,8 @@ pub struct Bundle<'a> {
     pub init: bool,
     /// The system call filter.
     pub filter: Filter,
+    /// Whose container it is, for its hooks.
+    pub owner: hooks::Owner<'a>,
     /// The cgroup that the container is cloned into (`CLONE_INTO_CGROUP`, cgroup v2).
     pub cgroup: Option<BorrowedFd<'a>>,
     /// Mounts that no path leads to, attached after those of the specification.

@@ -35,15 +35,30 @@ pub(super) fn stop_propagation(spec: &Spec) -> Result<()> {
 }
 
 /// Mount everything in the specification's order.
-pub(super) fn mount_all(spec: &Spec, root: &Root, namespaces: &Namespaces) -> Result<Mounted> {
+///
+/// `mapped` are those that the maker has made already, by their index ([`super::idmap`]).
+pub(super) fn mount_all(
+    spec: &Spec,
+    root: &Root,
+    namespaces: &Namespaces,
+    mapped: &mut Vec<(usize, OwnedFd)>,
+) -> Result<Mounted> {
     let mut mounted = Mounted::default();
-    for mount in spec.mounts().iter().flatten() {
-        let destination = mount.destination();
-        let kind = mount.typ().as_deref().unwrap_or("none");
-        mount_one(mount, kind, root, namespaces, &mut mounted)
-            .with_context(|| format!("cannot mount {} on `{}`", describe(mount, kind), destination.display()))?;
+    for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+        let kind = kind_of(mount);
+        let tree = mapped.iter().position(|tree| tree.0 == index).map(|at| mapped.swap_remove(at).1);
+        mount_one(mount, kind, root, namespaces, &mut mounted, tree).with_context(|| deed(mount))?;
     }
     Ok(mounted)
+}
+
+fn kind_of(mount: &Mount) -> &str {
+    mount.typ().as_deref().unwrap_or("none")
+}
+
+/// What cannot be done, for an error.
+pub(super) fn deed(mount: &Mount) -> String {
+    format!("cannot mount {} on `{}`", describe(mount, kind_of(mount)), mount.destination().display())
 }
 
 fn options_of(mount: &Mount) -> &[String] {
@@ -57,16 +72,29 @@ fn describe(mount: &Mount, kind: &str) -> String {
     }
 }
 
-fn mount_one(mount: &Mount, kind: &str, root: &Root, namespaces: &Namespaces, mounted: &mut Mounted) -> Result<()> {
+/// The options of a mount, its type counted in.
+pub(super) fn options(mount: &Mount) -> Result<Options> {
     let mut options = Options::parse(options_of(mount))?;
+    let kind = kind_of(mount);
     if matches!(kind, "bind" | "rbind") && options.bind.is_none() {
         options.bind = Some(if kind == "bind" { Bind::Single } else { Bind::Recursive });
     }
+    Ok(options)
+}
+
+fn mount_one(
+    mount: &Mount,
+    kind: &str,
+    root: &Root,
+    namespaces: &Namespaces,
+    mounted: &mut Mounted,
+    mapped: Option<OwnedFd>,
+) -> Result<()> {
+    let options = options(mount)?;
     let destination = mount.destination().as_path();
     refuse_inside_proc(destination)?;
     if let Some(depth) = options.bind {
-        let source = mount.source().as_deref().ok_or_else(|| fault(Kind::Usage, "the mount has no source"))?;
-        let tree = clone_tree(source, depth)?;
+        let tree = mapped.map_or_else(|| bind_source(mount, depth), Ok)?;
         return finish_bind(tree, depth, &options, root, destination);
     }
     let tree = match kind {
@@ -99,7 +127,7 @@ fn mount_one(mount: &Mount, kind: &str, root: &Root, namespaces: &Namespaces, mo
         Tree::Fresh(tree) => tree,
         // The host's own, in place of one that the kernel does not let us make; the options hold for all of it.
         Tree::HostCopy(tree) => {
-            set_attributes(tree.as_fd(), Depth::Recursive, options.set | options.set_recursive, 0, 0)?;
+            set_attributes(tree.as_fd(), Depth::Recursive, options.fresh(), 0, 0)?;
             tree
         }
     };
@@ -109,7 +137,7 @@ fn mount_one(mount: &Mount, kind: &str, root: &Root, namespaces: &Namespaces, mo
     attach(tree.as_fd(), target.as_fd())?;
     match kind {
         // `subset=pid` hides what sysctls are, and `ro` keeps them from being set: another instance shows all.
-        "proc" if options.set & 1 != 0 || options.data.iter().any(|(key, _)| key == "subset") => {
+        "proc" if options.fresh() & 1 != 0 || options.data.iter().any(|(key, _)| key == "subset") => {
             mounted.proc = Some(new_filesystem("proc", &Options::default())?);
         }
         "proc" => mounted.proc = Some(tree),
@@ -160,6 +188,12 @@ fn folder_without_links(root: &Root, path: &Path) -> Result<OwnedFd> {
     }
 }
 
+/// A copy of what a bind shows, not attached yet.
+pub(super) fn bind_source(mount: &Mount, depth: Bind) -> Result<OwnedFd> {
+    let source = mount.source().as_deref().ok_or_else(|| fault(Kind::Usage, "the mount has no source"))?;
+    clone_tree(source, depth)
+}
+
 fn clone_tree(source: &Path, depth: Bind) -> Result<OwnedFd> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     if depth == Bind::Recursive {
@@ -175,11 +209,17 @@ fn finish_bind(tree: OwnedFd, depth: Bind, options: &Options, root: &Root, desti
     } else {
         root.make_file(destination, Mode::from_raw_mode(0o644))?
     };
-    // docker and podman mean all of it by `ro`; a single bind has nothing below it.
+    let (whole, here) = (options.below, options.here);
+    let (kind, is_recursive) = options.propagation.unwrap_or((MountPropagationFlags::PRIVATE.bits().into(), true));
     let reach = if depth == Bind::Recursive { Depth::Recursive } else { Depth::Top };
-    let set = options.set | options.set_recursive;
-    let propagation = options.propagation.unwrap_or(MountPropagationFlags::PRIVATE.bits().into());
-    set_attributes(tree.as_fd(), reach, set, options.clear, propagation)?;
+    let first = if is_recursive { kind } else { 0 };
+    if (whole.set, whole.clear, first) != (0, 0, 0) {
+        set_attributes(tree.as_fd(), reach, whole.set, whole.clear, first)?;
+    }
+    // What is said of the mount itself comes last and so counts.
+    if (here.set, here.clear) != (0, 0) || !is_recursive {
+        set_attributes(tree.as_fd(), Depth::Top, here.set, here.clear, kind)?;
+    }
     attach(tree.as_fd(), target.as_fd()).map_err(|error| match error {
         Errno::NOTDIR if is_folder => fault(Kind::BadData, "the mount point in the image is not a folder"),
         Errno::NOTDIR => fault(Kind::BadData, "the mount point in the image is a folder, the source is not"),
@@ -203,7 +243,7 @@ fn new_filesystem(kind: &str, options: &Options) -> Result<OwnedFd> {
         result.with_context(|| format!("the file system refuses option `{}`", key.escape_debug()))?;
     }
     rustix::mount::fsconfig_create(&fs)?;
-    let attributes = Attr::from_bits_retain((options.set | options.set_recursive) as u32);
+    let attributes = Attr::from_bits_retain(options.fresh() as u32);
     Ok(rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 

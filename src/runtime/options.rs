@@ -7,20 +7,36 @@ use rustix::mount::{MountAttrFlags as Attr, MountPropagationFlags as Propagation
 /// The options of one mount, understood.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Options {
-    /// `MOUNT_ATTR_…` to set.
-    pub set: u64,
-    /// `MOUNT_ATTR_…` to clear (only a class of its own, as the access time, or what was set by an earlier option).
-    pub clear: u64,
-    /// As `set`, but for all mounts below too.
-    pub set_recursive: u64,
-    /// `MS_PRIVATE` and its kin; `None` if not said.
-    pub propagation: Option<u64>,
+    /// For the mount itself.
+    pub here: Change,
+    /// For it and all mounts below it.
+    pub below: Change,
+    /// `MS_PRIVATE` and its kin, and whether for all mounts below too; `None` if not said.
+    pub propagation: Option<(u64, bool)>,
     /// A bind mount, and how far it goes.
     pub bind: Option<Bind>,
+    /// The files' owners are mapped, and how far.
+    pub id_map: Option<Bind>,
     /// Copy what the mount covers into it (tmpfs).
     pub copy_up: bool,
     /// For the file system: `key` or `key=value`.
     pub data: Vec<(String, Option<String>)>,
+}
+
+/// Attributes to change (`MOUNT_ATTR_…`), as mount_setattr(2) takes them: cleared first, then set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    pub set: u64,
+    pub clear: u64,
+}
+
+impl Change {
+    fn add(&mut self, attribute: &Attribute) {
+        self.set = self.set & !attribute.class | attribute.set;
+        // Several bits are one field, which is cleared before it is set (`MOUNT_ATTR__ATIME`).
+        let is_field = attribute.class.count_ones() > 1;
+        self.clear = self.clear & !attribute.class | attribute.class & !if is_field { 0 } else { attribute.set };
+    }
 }
 
 /// How far a bind goes.
@@ -32,32 +48,49 @@ pub(super) enum Bind {
     Recursive,
 }
 
-/// The attributes that have a name; the flag tells whether the name sets or clears them.
-const ATTRIBUTES: [(&str, Attr, bool); 13] = [
-    ("ro", Attr::MOUNT_ATTR_RDONLY, true),
-    ("rw", Attr::MOUNT_ATTR_RDONLY, false),
-    ("nosuid", Attr::MOUNT_ATTR_NOSUID, true),
-    ("suid", Attr::MOUNT_ATTR_NOSUID, false),
-    ("nodev", Attr::MOUNT_ATTR_NODEV, true),
-    ("dev", Attr::MOUNT_ATTR_NODEV, false),
-    ("noexec", Attr::MOUNT_ATTR_NOEXEC, true),
-    ("exec", Attr::MOUNT_ATTR_NOEXEC, false),
-    ("nodiratime", Attr::MOUNT_ATTR_NODIRATIME, true),
-    ("diratime", Attr::MOUNT_ATTR_NODIRATIME, false),
-    ("nosymfollow", NOSYMFOLLOW, true),
-    ("symfollow", NOSYMFOLLOW, false),
-    ("atime", Attr::MOUNT_ATTR_NOATIME, false),
+/// What an option's name says about attributes.
+struct Attribute {
+    name: &'static str,
+    /// The bits that it decides about.
+    class: u64,
+    /// Those of them that it sets; the others it clears.
+    set: u64,
+}
+
+const fn sets(name: &'static str, bits: Attr) -> Attribute {
+    Attribute { name, class: bits.bits() as u64, set: bits.bits() as u64 }
+}
+
+const fn clears(name: &'static str, bits: Attr) -> Attribute {
+    Attribute { name, class: bits.bits() as u64, set: 0 }
+}
+
+const fn access_time(name: &'static str, bits: Attr) -> Attribute {
+    Attribute { name, class: Attr::MOUNT_ATTR__ATIME.bits() as u64, set: bits.bits() as u64 }
+}
+
+/// The options that are attributes of a mount; with an `r` before the name, of all mounts below it too.
+const ATTRIBUTES: [Attribute; 16] = [
+    sets("ro", Attr::MOUNT_ATTR_RDONLY),
+    clears("rw", Attr::MOUNT_ATTR_RDONLY),
+    sets("nosuid", Attr::MOUNT_ATTR_NOSUID),
+    clears("suid", Attr::MOUNT_ATTR_NOSUID),
+    sets("nodev", Attr::MOUNT_ATTR_NODEV),
+    clears("dev", Attr::MOUNT_ATTR_NODEV),
+    sets("noexec", Attr::MOUNT_ATTR_NOEXEC),
+    clears("exec", Attr::MOUNT_ATTR_NOEXEC),
+    sets("nodiratime", Attr::MOUNT_ATTR_NODIRATIME),
+    clears("diratime", Attr::MOUNT_ATTR_NODIRATIME),
+    sets("nosymfollow", NOSYMFOLLOW),
+    clears("symfollow", NOSYMFOLLOW),
+    access_time("relatime", Attr::MOUNT_ATTR_RELATIME),
+    access_time("atime", Attr::MOUNT_ATTR_RELATIME),
+    access_time("noatime", Attr::MOUNT_ATTR_NOATIME),
+    access_time("strictatime", Attr::MOUNT_ATTR_STRICTATIME),
 ];
 
 /// `MOUNT_ATTR_NOSYMFOLLOW`, Linux 5.14.
 const NOSYMFOLLOW: Attr = Attr::from_bits_retain(0x0020_0000);
-
-/// The access time modes, which exclude each other.
-const ACCESS_TIMES: [(&str, Attr); 3] = [
-    ("relatime", Attr::MOUNT_ATTR_RELATIME),
-    ("noatime", Attr::MOUNT_ATTR_NOATIME),
-    ("strictatime", Attr::MOUNT_ATTR_STRICTATIME),
-];
 
 const PROPAGATIONS: [(&str, Propagation); 4] = [
     ("private", Propagation::PRIVATE),
@@ -67,8 +100,22 @@ const PROPAGATIONS: [(&str, Propagation); 4] = [
 ];
 
 /// Options that say nothing here: defaults, and what only a higher layer means something by.
-const IGNORED: [&str; 8] =
-    ["defaults", "async", "norelatime", "nomand", "noiversion", "notmpcopyup", "loud", "nolazytime"];
+const IGNORED: [&str; 14] = [
+    "defaults",
+    "silent",
+    "async",
+    "norelatime",
+    "nostrictatime",
+    "rnorelatime",
+    "rnostrictatime",
+    "nomand",
+    "noiversion",
+    "notmpcopyup",
+    "loud",
+    "nolazytime",
+    "noauto",
+    "nofail",
+];
 
 impl Options {
     /// Understand a list of options. Unknown ones go to the file system, which refuses what it does not know; for a
@@ -97,6 +144,10 @@ impl Options {
         match option {
             "bind" => self.bind = Some(Bind::Single),
             "rbind" => self.bind = Some(Bind::Recursive),
+            "idmap" => self.id_map = Some(Bind::Single),
+            "ridmap" => self.id_map = Some(Bind::Recursive),
+            // Callers write it for what is just not `ro`; what the source has locked stays so.
+            "rw" => self.here.set &= !u64::from(Attr::MOUNT_ATTR_RDONLY.bits()),
             "tmpcopyup" => self.copy_up = true,
             _ if IGNORED.contains(&option) => {}
             _ => return self.take_attribute(option) || self.take_propagation(option),
@@ -105,37 +156,28 @@ impl Options {
     }
 
     fn take_attribute(&mut self, option: &str) -> bool {
-        let (name, recursive) = match option.strip_prefix('r') {
-            // `ro`, `rw` and `relatime` begin with an r of their own.
-            Some(name) if ATTRIBUTES.iter().any(|known| known.0 == name) => (name, true),
-            _ => (option, false),
-        };
-        if let Some((_, attribute, sets)) = ATTRIBUTES.iter().find(|known| known.0 == name) {
-            let bits = u64::from(attribute.bits());
-            self.set &= !bits;
-            self.set_recursive &= !bits;
-            match (sets, recursive) {
-                (true, true) => self.set_recursive |= bits,
-                (true, false) => self.set |= bits,
-                // Clearing is the default of a fresh mount; of a bind it would undo what its source has locked.
-                (false, _) => {}
-            }
-            return true;
+        let known = |name: &str| ATTRIBUTES.iter().find(|known| known.name == name);
+        // `ro`, `rw` and `relatime` begin with an r of their own.
+        if let Some(attribute) = known(option) {
+            self.here.add(attribute);
+        } else if let Some(attribute) = option.strip_prefix('r').and_then(known) {
+            self.below.add(attribute);
+        } else {
+            return false;
         }
-        if let Some((_, time)) = ACCESS_TIMES.iter().find(|known| known.0 == option) {
-            let class = u64::from(Attr::MOUNT_ATTR__ATIME.bits());
-            self.set = self.set & !class | u64::from(time.bits());
-            self.clear |= class;
-            return true;
-        }
-        false
+        true
+    }
+
+    /// What a new file system is mounted with: there is nothing to clear, and nothing below it.
+    pub fn fresh(&self) -> u64 {
+        self.below.set & !self.here.clear | self.here.set
     }
 
     fn take_propagation(&mut self, option: &str) -> bool {
         let exact = PROPAGATIONS.iter().find(|known| known.0 == option);
         let recursive = option.strip_prefix('r').and_then(|name| PROPAGATIONS.iter().find(|known| known.0 == name));
         let Some((_, kind)) = exact.or(recursive) else { return false };
-        self.propagation = Some(kind.bits().into());
+        self.propagation = Some((kind.bits().into(), exact.is_none()));
         true
     }
 }
@@ -157,8 +199,8 @@ mod tests {
     #[test]
     fn attributes_and_data() {
         let options = parse("nosuid,noexec,mode=755,size=64k,noswap,strictatime");
-        assert_eq!(options.set, 2 | 8 | 0x20);
-        assert_eq!(options.clear, 0x70);
+        assert_eq!(options.here, Change { set: 2 | 8 | 0x20, clear: 0x70 });
+        assert_eq!(options.fresh(), 2 | 8 | 0x20);
         assert_eq!(options.data.len(), 3);
         assert_eq!(options.data[0], ("mode".to_owned(), Some("755".to_owned())));
         assert_eq!(options.data[2], ("noswap".to_owned(), None));
@@ -166,16 +208,38 @@ mod tests {
 
     #[test]
     fn the_last_word_counts() {
-        assert_eq!(parse("ro,rw").set, 0);
-        assert_eq!(parse("rw,ro").set, 1);
-        assert_eq!(parse("noatime,relatime").set, 0);
+        for (text, set, clear) in [
+            ("ro,rw", 0, 0),
+            ("rw,ro", 1, 0),
+            ("noatime,relatime", 0, 0x70),
+            ("nosuid,suid", 0, 2),
+            ("suid,nosuid", 2, 0),
+            ("nodiratime,diratime,nosymfollow", 0x20_0000, 0x80),
+        ] {
+            assert_eq!(parse(text).here, Change { set, clear }, "{text}");
+        }
+    }
+
+    #[test]
+    fn with_an_r_all_that_is_below_is_meant() {
+        let options = parse("rbind,rro,rexec,rnoatime,nosuid");
+        assert_eq!(options.below, Change { set: 1 | 0x10, clear: 8 | 0x70 });
+        assert_eq!(options.here, Change { set: 2, clear: 0 });
+        for word in ["rro", "rrw", "rnosuid", "rsuid", "rnodev", "rdev", "rnoexec", "rexec", "rnodiratime", "rdiratime"]
+        {
+            assert_ne!(parse(word).below, Change::default(), "{word}");
+        }
+        for word in ["rrelatime", "rnoatime", "ratime", "rstrictatime", "rnosymfollow", "rsymfollow"] {
+            assert_ne!(parse(word).below, Change::default(), "{word}");
+        }
     }
 
     #[test]
     fn binds() {
-        let options = parse("rbind,rro,rslave");
-        assert_eq!((options.bind, options.set, options.set_recursive), (Some(Bind::Recursive), 0, 1));
-        assert_eq!(options.propagation, Some(1 << 19));
+        let options = parse("rbind,rro,rslave,ridmap");
+        assert_eq!((options.bind, options.id_map), (Some(Bind::Recursive), Some(Bind::Recursive)));
+        assert_eq!(options.propagation, Some((1 << 19, true)));
+        assert_eq!(parse("bind,slave,idmap").propagation, Some((1 << 19, false)));
         assert!(Options::parse(&["bind".to_owned(), "size=1".to_owned()]).is_err());
         assert!(follows_host(&["rslave".to_owned()]));
     }

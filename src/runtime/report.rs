@@ -3,7 +3,9 @@
 //! ```text
 //! maker → init    M                 the id maps are written (only for a user namespace of its own)
 //!                 G filter          the gate: go on, with this compiled seccomp program (may be empty)
+//!                 C                 the hooks of the maker's side have run
 //! init  → maker   N + fd            its network namespace, as soon as it is there (only if it is a new one)
+//!                 C                 all is mounted: now the hooks before the root is entered (only if there are any)
 //!                 R phases [+ fd]   ready, with timing phases and the terminal's master
 //!                 E error           an error (`base::error::encode`), and init ends
 //!                 (end of file)     the command was executed, or init died
@@ -30,6 +32,8 @@ const MAX_PACKET: usize = 40 << 10;
 pub enum Message {
     /// The id maps are written.
     Mapped,
+    /// The container's environment is there, and the hooks' turn has come; or in answer, it is over.
+    Created,
     /// The gate is open; the bytes of the seccomp program.
     Go(Vec<u8>),
     /// Init's network namespace.
@@ -67,6 +71,11 @@ fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> rus
 /// Tell init that its id maps are written.
 pub fn send_mapped(socket: BorrowedFd<'_>) -> Result<()> {
     send(socket, b"M", None).context("cannot reach the container's init")
+}
+
+/// Say that the hooks' turn has come, or is over.
+pub fn send_created(socket: BorrowedFd<'_>) -> Result<()> {
+    send(socket, b"C", None).context("cannot reach the other side of the container's start")
 }
 
 /// Open the gate. EPIPE is left to the receive that follows, which has the reason.
@@ -136,6 +145,7 @@ pub fn receive(socket: BorrowedFd<'_>) -> Result<Message> {
     Ok(match bytes.split_first() {
         None => Message::End,
         Some((b'M', _)) => Message::Mapped,
+        Some((b'C', _)) => Message::Created,
         Some((b'G', filter)) => Message::Go(filter.to_vec()),
         Some((b'R', phases)) => {
             record_phases(phases);

@@ -8,18 +8,10 @@ use oci_spec::runtime::{Process, Spec};
 pub(super) fn check(spec: &Spec) -> Result<()> {
     let linux = spec.linux().as_ref();
     let asked = [
-        ("hooks", spec.hooks().is_some()),
         ("linux.intelRdt", linux.is_some_and(|linux| linux.intel_rdt().is_some())),
         ("linux.personality", linux.is_some_and(|linux| linux.personality().is_some())),
         ("linux.timeOffsets", linux.is_some_and(|linux| linux.time_offsets().is_some())),
         ("linux.mountLabel", linux.is_some_and(|linux| is_given(linux.mount_label().as_deref()))),
-        (
-            "mounts.uidMappings",
-            spec.mounts().iter().flatten().any(|mount| {
-                mount.uid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
-                    || mount.gid_mappings().as_ref().is_some_and(|maps| !maps.is_empty())
-            }),
-        ),
     ];
     refuse(&asked)?;
     spec.process().as_ref().map_or(Ok(()), check_process)

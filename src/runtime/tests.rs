@@ -14,6 +14,9 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
+mod with_hooks;
+mod with_mounts;
+
 const BUSYBOX: &str = "/bin/busybox";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -163,13 +166,13 @@ fn null() -> OwnedFd {
 }
 
 fn bundle<'a>(rootfs: &'a Rootfs, paths: &'a [PathBuf; 4], spec: &'a Spec) -> Bundle<'a> {
-    let _ = rootfs;
     Bundle {
         spec,
         root: RootFs::Overlay { lower: &paths[..1], upper: &paths[1], work: &paths[2], volatile: true },
         mount_point: &paths[3],
         init: false,
         filter: Filter::Default,
+        owner: hooks::Owner { id: "test", bundle: &rootfs.0 },
         cgroup: None,
         trees: &[],
     }

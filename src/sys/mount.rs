@@ -17,7 +17,18 @@ pub enum Depth {
 /// Attributes that are locked because the mount comes from a more privileged namespace stay set; only clearing them
 /// is refused (EPERM).
 pub fn set_attributes(mount: BorrowedFd<'_>, depth: Depth, set: u64, clear: u64, propagation: u64) -> io::Result<()> {
-    let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation, userns_fd: 0 };
+    mount_setattr(mount, depth, &libc::mount_attr { attr_set: set, attr_clr: clear, propagation, userns_fd: 0 })
+}
+
+/// Show the files of a mount that nobody has used yet with the owners that a user namespace maps them to
+/// (`MOUNT_ATTR_IDMAP`). Linux 5.12; root of the user namespace that owns the file system.
+pub fn map_ids(mount: BorrowedFd<'_>, depth: Depth, namespace: BorrowedFd<'_>) -> io::Result<()> {
+    let userns_fd = namespace.as_raw_fd() as u64;
+    let attributes = libc::mount_attr { attr_set: libc::MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd };
+    mount_setattr(mount, depth, &attributes)
+}
+
+fn mount_setattr(mount: BorrowedFd<'_>, depth: Depth, attributes: &libc::mount_attr) -> io::Result<()> {
     let flags = libc::AT_EMPTY_PATH | if depth == Depth::Recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a C string and `attributes` is of the size given; both outlive the call.
     let result = unsafe {
@@ -26,7 +37,7 @@ pub fn set_attributes(mount: BorrowedFd<'_>, depth: Depth, set: u64, clear: u64,
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const attributes,
+            std::ptr::from_ref(attributes),
             size_of::<libc::mount_attr>(),
         )
     };

@@ -66,3 +66,18 @@ fn root_devices_stay_devices_only_where_allowed() {
     let env = TestEnv::with_image();
     assert_eq!(env.inside(&[], &["try", "mknod=/tmp/n"]).ok(), "mknod=/tmp/n: EPERM");
 }
+
+#[test]
+fn root_a_read_only_volume_is_so_to_the_bottom() {
+    root_only!();
+    let env = TestEnv::with_image();
+    let volume = env.base.join("volume");
+    // Mounted in a namespace of the shell's own, so that nothing can be left of it.
+    let script = format!(
+        "mkdir -p {0}/sub && mount -t tmpfs tmpfs {0}/sub && exec \"$@\" run --rm --network none -v {0}:/v:ro t touch /v/sub/x",
+        volume.display()
+    );
+    let mut shell = env.other(std::path::Path::new("/usr/bin/unshare"));
+    let outcome = shell.args(&["-m", "sh", "-c", &script, "sh"]).arg(crate::env::program()).run();
+    assert!(outcome.code == 1 && outcome.err().contains("Read-only file system"), "{outcome}");
+}
