@@ -3,7 +3,7 @@
 use super::hooks::Point;
 use super::init::{self, Init};
 use super::report::{self, Message};
-use super::{Bundle, Filter, Stdio, hooks, idmap, seccomp, supported};
+use super::{Bundle, Filter, Stdio, hooks, idmap, seccomp, stage, supported};
 use crate::base::error::{Kind, fault};
 use crate::base::timing;
 use crate::sys::process::{self, Cloned, Ended};
@@ -48,11 +48,15 @@ pub(super) struct Namespaces {
     pub join: Vec<(LinkNameSpaceType, OwnedFd)>,
     /// An existing pid namespace: only children are born into it.
     pub pid: Option<OwnedFd>,
+    /// An existing user namespace, which owns those that are made.
+    pub user: Option<OwnedFd>,
+    /// An existing mount namespace, in which the root is made.
+    pub mount: Option<OwnedFd>,
 }
 
 impl Namespaces {
     fn of(spec: &Spec) -> Result<Self> {
-        let mut found = Self { new: 0, join: Vec::new(), pid: None };
+        let mut found = Self { new: 0, join: Vec::new(), pid: None, user: None, mount: None };
         for namespace in spec.linux().iter().filter_map(|linux| linux.namespaces().as_ref()).flatten() {
             let Some(path) = namespace.path() else {
                 found.new |= namespace.typ() as u64;
@@ -65,20 +69,21 @@ impl Namespaces {
                     found.pid = Some(fd);
                     continue;
                 }
+                LinuxNamespaceType::User => {
+                    found.user = Some(fd);
+                    continue;
+                }
+                LinuxNamespaceType::Mount => {
+                    found.mount = Some(fd);
+                    continue;
+                }
                 LinuxNamespaceType::Network => LinkNameSpaceType::Network,
                 LinuxNamespaceType::Ipc => LinkNameSpaceType::InterProcessCommunication,
                 LinuxNamespaceType::Uts => LinkNameSpaceType::HostNameAndNISDomainName,
                 LinuxNamespaceType::Cgroup => LinkNameSpaceType::ControlGroup,
                 LinuxNamespaceType::Time => LinkNameSpaceType::Time,
-                LinuxNamespaceType::User | LinuxNamespaceType::Mount => {
-                    let text = format!("cannot join namespace `{}`: a container has its own", path.display());
-                    return Err(fault(Kind::Usage, text));
-                }
             };
             found.join.push((kind, fd));
-        }
-        if found.new & LinuxNamespaceType::Mount as u64 == 0 {
-            return Err(fault(Kind::Usage, "a container needs a mount namespace of its own"));
         }
         Ok(found)
     }
@@ -96,11 +101,11 @@ impl Namespaces {
 pub fn create<'a>(bundle: &Bundle<'a>, stdio: Stdio) -> Result<Starting<'a>> {
     supported::check(bundle.spec)?;
     let process = process_of(bundle.spec)?;
-    let namespaces = Namespaces::of(bundle.spec)?;
+    let mut namespaces = Namespaces::of(bundle.spec)?;
     let mapped = idmap::prepare(bundle.spec)?;
     let network_awaited = namespaces.is_new(LinuxNamespaceType::Network);
     let (ours, theirs) = report::pair()?;
-    let cloned = clone_init(bundle, &namespaces).context("cannot make the container's namespaces")?;
+    let cloned = clone_init(bundle, &mut namespaces).context("cannot make the container's namespaces")?;
     let Some(Cloned { pid, pidfd }) = cloned else {
         drop(ours);
         init::main(Init { bundle, process, namespaces, stdio, socket: theirs, mapped })
@@ -123,7 +128,7 @@ pub fn create<'a>(bundle: &Bundle<'a>, stdio: Stdio) -> Result<Starting<'a>> {
 /// What the maker does while init prepares: the id maps of a user namespace, the seccomp program.
 fn prepare_beside(bundle: &Bundle<'_>, process: &Process, starting: &Starting<'_>) -> Result<Vec<u8>> {
     if let Some(linux) = bundle.spec.linux()
-        && linux.namespaces().iter().flatten().any(|namespace| namespace.typ() == LinuxNamespaceType::User)
+        && linux.namespaces().iter().flatten().any(|ns| ns.typ() == LinuxNamespaceType::User && ns.path().is_none())
     {
         write_map(starting.pid, "uid_map", linux.uid_mappings().as_deref())?;
         write_map(starting.pid, "gid_map", linux.gid_mappings().as_deref())?;
@@ -152,7 +157,10 @@ pub(super) fn process_of(spec: &Spec) -> Result<&Process> {
 }
 
 /// clone3, with our next children's pid namespace changed for a moment if the container joins one.
-fn clone_init(bundle: &Bundle<'_>, namespaces: &Namespaces) -> Result<Option<Cloned>> {
+fn clone_init(bundle: &Bundle<'_>, namespaces: &mut Namespaces) -> Result<Option<Cloned>> {
+    if stage::is_needed(namespaces, bundle.spec) {
+        return stage::clone_init(bundle.spec, namespaces, bundle.cgroup);
+    }
     if namespaces.is_new(LinuxNamespaceType::User) {
         // Having joined a user namespace we are not dumpable, nor would be init, and its map not ours to write.
         process::set_dumpable(true)?;

@@ -146,8 +146,16 @@ fn add_device(root: &Root, device: &LinuxDevice) -> Result<()> {
             }
             Ok(())
         }
-        // One of the standard nodes, named again.
-        Err(Errno::EXIST) => Ok(()),
+        // One of the standard nodes, named again; or one of the image's.
+        Err(Errno::EXIST) => {
+            let found = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let is_other = FileType::from_raw_mode(found.st_mode) != kind
+                || kind != FileType::Fifo && found.st_rdev != rustix::fs::makedev(numbers.0, numbers.1);
+            if is_other {
+                return Err(fault(Kind::BadData, "something else is there already"));
+            }
+            Ok(())
+        }
         Err(Errno::PERM) if kind != FileType::Fifo => {
             let source = host_device(path, Some(numbers), kind)?;
             let target = root.make_file(path, Mode::from_raw_mode(0o666))?;

@@ -5,8 +5,9 @@
 //! namespace that owns ours): whatever such a caller forks later is born into the container too.
 
 use super::create::{filter_program, process_of};
+use super::labels::Labels;
 use super::report::{self, Message};
-use super::{Filter, Stdio, process as steps, terminal};
+use super::{Filter, Stdio, process as steps, scheduling, terminal};
 use crate::base::error::{Kind, fault};
 use crate::sys::process::{self, Cloned};
 use crate::sys::root::Root;
@@ -48,13 +49,20 @@ pub fn exec(target: ExecTarget<'_>, process: &Process, spec: &Spec, stdio: Stdio
     super::supported::check_process(process)?;
     let join = joined(spec);
     let (ours, theirs) = report::pair()?;
+    // Inherited by the child, which cannot write its own once it is in the container.
+    super::settings::set_oom_score(process)?;
+    let initial = process.exec_cpu_affinity().as_ref().and_then(|affinity| affinity.initial().as_deref());
+    let affinity = initial.map(scheduling::set_affinity).transpose()?;
     let Some(Cloned { pid, pidfd }) = clone_into(target, join)? else {
         drop(ours);
-        let error = run(target.pidfd, join, process, stdio, theirs.as_fd());
+        let error = run(target.pidfd, join, (process, spec), stdio, theirs.as_fd());
         report::send_failed(theirs.as_fd(), &error);
         process::exit_now(125)
     };
     drop((theirs, stdio));
+    if let Some(before) = affinity {
+        rustix::thread::sched_setaffinity(None, &before).context("cannot return to the processors of before")?;
+    }
     let result = converse(ours.as_fd(), target.filter, spec, process);
     match result {
         Ok(master) => Ok(ExecChild { pid, pidfd, master }),
@@ -119,11 +127,11 @@ fn clone_into(target: ExecTarget<'_>, join: ThreadNameSpaceType) -> Result<Optio
 fn run(
     pidfd: BorrowedFd<'_>,
     join: ThreadNameSpaceType,
-    process: &Process,
+    (process, spec): (&Process, &Spec),
     stdio: Stdio,
     socket: BorrowedFd<'_>,
 ) -> anyhow::Error {
-    match prepare(pidfd, join, process, stdio, socket) {
+    match prepare(pidfd, join, (process, spec), stdio, socket) {
         Ok((prepared, filter)) => match steps::become_process(prepared, process, &filter, 0) {
             Ok(command) => command.execute(),
             Err(error) => error,
@@ -135,7 +143,7 @@ fn run(
 fn prepare(
     pidfd: BorrowedFd<'_>,
     join: ThreadNameSpaceType,
-    process: &Process,
+    (process, spec): (&Process, &Spec),
     stdio: Stdio,
     socket: BorrowedFd<'_>,
 ) -> Result<(steps::Prepared, Vec<u8>)> {
@@ -144,6 +152,12 @@ fn prepare(
     let Message::Go(filter) = report::receive(socket)? else {
         return Err(fault(Kind::Other, "box died while it started the process"));
     };
+    let labels = Labels::of(process)?;
+    if let Some(processors) =
+        process.exec_cpu_affinity().as_ref().and_then(|affinity| affinity.cpu_affinity_final().as_deref())
+    {
+        scheduling::set_affinity(processors)?;
+    }
     let pid_namespace = ThreadNameSpaceType::from_bits_retain(LinuxNamespaceType::Pid as u32);
     let rest = join.difference(pid_namespace);
     rustix::thread::move_into_thread_name_spaces(pidfd, rest).context("cannot join the container's namespaces")?;
@@ -163,5 +177,5 @@ fn prepare(
             terminal.make_controlling()?;
         }
     }
-    Ok((steps::prepare(&root, process)?, filter))
+    Ok((steps::prepare(&root, process, spec.linux().as_ref(), labels)?, filter))
 }

@@ -6,6 +6,7 @@
 
 use super::create::Namespaces;
 use super::hooks::{self, Point};
+use super::labels::Labels;
 use super::report::{self, Message};
 use super::terminal::Terminal;
 use super::{Bundle, Stdio, devices, mounts, paths, process as steps, reaper, rootfs, settings, terminal};
@@ -16,6 +17,7 @@ use crate::sys::process;
 use anyhow::{Context, Result};
 use oci_spec::runtime::{LinuxNamespaceType, Process};
 use rustix::fs::{Mode, OFlags};
+use rustix::thread::LinkNameSpaceType;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What init starts with.
@@ -52,6 +54,7 @@ fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
     let linux = spec.linux().as_ref();
 
     stand_apart(process, &namespaces, socket.as_fd())?;
+    let labels = Labels::of(process)?;
 
     mounts::stop_propagation(spec)?;
     let root = rootfs::mount(bundle)?;
@@ -83,12 +86,11 @@ fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
     timing::phase("init: root entered");
 
     settings::set_host_names(spec)?;
-    settings::set_limits(process)?;
     if namespaces.is_new(LinuxNamespaceType::Network) {
         crate::sys::net::loopback_up().context("cannot bring up the loopback interface")?;
     }
     // Here and not after the gate, so that it costs nothing while the network comes up.
-    let prepared = steps::prepare(&root, process)?;
+    let prepared = steps::prepare(&root, process, linux, labels)?;
     timing::phase("init: ready");
 
     // The gate. The monitor opens it when the network is there; its end means that it died.
@@ -138,6 +140,10 @@ fn stand_apart(process: &Process, namespaces: &Namespaces, socket: BorrowedFd<'_
     // Before anything is mounted: existing namespaces decide what proc, sysfs and mqueue show.
     for (kind, fd) in &namespaces.join {
         rustix::thread::move_into_link_name_space(fd.as_fd(), Some(*kind)).context("cannot join a namespace")?;
+    }
+    if let Some(mount) = &namespaces.mount {
+        rustix::thread::move_into_link_name_space(mount.as_fd(), Some(LinkNameSpaceType::Mount))
+            .context("cannot join the mount namespace")?;
     }
     // Modes of what we make are exactly those given.
     rustix::process::umask(Mode::empty());

@@ -28,7 +28,9 @@ pub(super) struct Mounted {
 /// Cut our copy of the host's mounts off: nothing that we mount may reach the host. What a volume's options want to
 /// come in from there still does.
 pub(super) fn stop_propagation(spec: &Spec) -> Result<()> {
-    let listens = spec.mounts().iter().flatten().any(|mount| options::follows_host(options_of(mount)));
+    let of_root = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().clone());
+    let listens = options::follows_host(of_root.as_slice())
+        || spec.mounts().iter().flatten().any(|mount| options::follows_host(options_of(mount)));
     let kind = if listens { MountPropagationFlags::DOWNSTREAM } else { MountPropagationFlags::PRIVATE };
     rustix::mount::mount_change("/", kind | MountPropagationFlags::REC)
         .context("cannot separate the container's mounts from the host's")

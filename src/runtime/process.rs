@@ -3,12 +3,13 @@
 
 use super::capabilities::Sets;
 use super::command::Command;
-use super::seccomp;
+use super::labels::Labels;
 use super::user::{self, User};
+use super::{scheduling, seccomp, settings};
 use crate::base::error::{Fault, Kind, fault};
 use crate::sys::{self, root::Root};
 use anyhow::{Context, Result};
-use oci_spec::runtime::Process;
+use oci_spec::runtime::{Linux, Process};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
@@ -71,13 +72,21 @@ pub(super) fn enter_working_folder(folder: BorrowedFd<'_>) -> Result<()> {
 pub(super) struct Prepared {
     user: User,
     command: Command,
+    labels: Option<Labels>,
 }
 
-/// Look up the user and put the command line together.
-pub(super) fn prepare(root: &Root, process: &Process) -> Result<Prepared> {
+/// Look up the user and put the command line together; take on what a process can without becoming the command.
+pub(super) fn prepare(
+    root: &Root,
+    process: &Process,
+    linux: Option<&Linux>,
+    labels: Option<Labels>,
+) -> Result<Prepared> {
     let user = user_of(root, process)?;
     let command = Command::new(process, &user)?;
-    Ok(Prepared { user, command })
+    settings::set_limits(process)?;
+    scheduling::apply(process, linux)?;
+    Ok(Prepared { user, command, labels })
 }
 
 /// Take on everything that the process is, but for its program.
@@ -89,13 +98,17 @@ pub(super) fn become_process(
     filter: &[u8],
     death_signal: i32,
 ) -> Result<Command> {
-    let Prepared { user, command } = prepared;
+    let Prepared { user, command, labels } = prepared;
     own_pipes(&user);
     rustix::process::umask(Mode::from_raw_mode(process.user().umask().unwrap_or(0o022) & 0o777));
     let sets = Sets::of(process.capabilities().as_ref());
     let filter = seccomp::from_bytes(filter);
     let no_new_privileges = process.no_new_privileges() == Some(true);
 
+    // Now that nothing else is executed first, and while a filter does not forbid it.
+    if let Some(labels) = labels {
+        labels.apply()?;
+    }
     // Needs CAP_SETPCAP, so before the others go.
     drop_bounding(sets.bounding)?;
     become_user(&user)?;

@@ -16,6 +16,7 @@ use std::os::fd::AsFd;
 
 mod with_hooks;
 mod with_mounts;
+mod with_properties;
 
 const BUSYBOX: &str = "/bin/busybox";
 
@@ -54,7 +55,10 @@ impl Rootfs {
         }
         let bin = dir.join("lower/bin");
         std::fs::copy(BUSYBOX, bin.join("busybox")).unwrap();
-        for name in ["sh", "cat", "id", "ls", "stat", "grep", "true", "sleep", "kill", "readlink", "stty", "touch"] {
+        for name in [
+            "sh", "cat", "id", "ls", "stat", "grep", "true", "sleep", "kill", "readlink", "stty", "touch", "ionice",
+            "uname", "head",
+        ] {
             std::os::unix::fs::symlink("busybox", bin.join(name)).unwrap();
         }
         std::fs::write(dir.join("lower/etc/passwd"), "root:x:0:0::/root:/bin/sh\nu:x:1000:50::/home/u:\n").unwrap();

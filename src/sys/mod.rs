@@ -14,6 +14,7 @@ pub mod net;
 pub mod proc;
 pub mod process;
 pub mod root;
+pub mod sched;
 pub mod seccomp;
 pub mod signals;
 pub mod tty;

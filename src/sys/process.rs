@@ -38,6 +38,7 @@ pub struct Cloned {
 
 /// clone3(2) as a fork into new namespaces (`CLONE_NEW…` flags), optionally into a cgroup (`CLONE_INTO_CGROUP`).
 ///
+/// With `CLONE_PARENT` among the flags, the child is our parent's, who gets the same signal of its end as of ours.
 /// Returns `None` in the child. Linux 5.3 (5.7 for `cgroup`). The caller must be single-threaded, as for [`fork`].
 pub fn clone3(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Option<Cloned>> {
     #[cfg(test)]
@@ -47,7 +48,9 @@ pub fn clone3(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Opt
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = namespaces | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    if namespaces & libc::CLONE_PARENT as u64 == 0 {
+        args.exit_signal = libc::SIGCHLD as u64;
+    }
     if let Some(cgroup) = cgroup {
         args.flags |= 0x2_0000_0000; // CLONE_INTO_CGROUP, which libc still declares as an int that overflows
         args.cgroup = cgroup.as_raw_fd() as u64;

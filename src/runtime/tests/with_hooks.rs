@@ -37,6 +37,7 @@ fn run_hooks(mode: As, make: impl Fn(&str) -> Value) -> (String, String) {
 
 #[test]
 fn run_in_order_where_they_should() {
+    alone!();
     for mode in modes() {
         let (printed, told) = run_hooks(mode, |told| {
             let outside = |name: &str| hook(&format!("echo {name} $(readlink /proc/self/ns/uts) >> {told}"));
@@ -66,6 +67,7 @@ fn run_in_order_where_they_should() {
 
 #[test]
 fn get_the_state_and_their_own_environment_only() {
+    alone!();
     for mode in modes() {
         let (printed, told) = run_hooks(mode, |told| {
             let tell = |more: &str| {
@@ -94,6 +96,7 @@ fn get_the_state_and_their_own_environment_only() {
 
 #[test]
 fn that_fail_are_the_end_of_the_container() {
+    alone!();
     for mode in modes() {
         for point in ["prestart", "createRuntime", "createContainer", "startContainer"] {
             for (hook, expected) in [
@@ -118,6 +121,7 @@ fn that_fail_are_the_end_of_the_container() {
 
 #[test]
 fn that_do_not_end_are_killed_with_all_that_they_have_started() {
+    alone!();
     for mode in modes() {
         let (printed, _) = run_hooks(mode, |_| {
             let mut hook = hook("sleep 1000 & sleep 1000");

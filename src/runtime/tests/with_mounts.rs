@@ -38,6 +38,7 @@ fn with_volume(mode: As, options: &[&str], more: &Value, script: &str) -> String
 
 #[test]
 fn attributes_reach_as_far_as_they_say() {
+    alone!();
     let flags = "grep ' /v' /proc/self/mountinfo | while read a b c d e f g; do echo $e $f; done";
     for (options, expected) in [
         ("rbind,ro", "/v ro,relatime\n/v/sub rw,relatime\n"),
@@ -60,6 +61,7 @@ fn attributes_reach_as_far_as_they_say() {
 
 #[test]
 fn propagation_reaches_as_far_as_it_says() {
+    alone!();
     let peers =
         "grep ' /v' /proc/self/mountinfo | while read a b c d e f g; do case $g in *shared:*) echo $e;; esac; done";
     for (options, expected) in [("rbind,shared", "/v\n"), ("rbind,rshared", "/v\n/v/sub\n"), ("rbind", "")] {
@@ -72,6 +74,7 @@ fn propagation_reaches_as_far_as_it_says() {
 
 #[test]
 fn owners_are_mapped() {
+    alone!();
     let maps = json!([{ "containerID": 0, "hostID": 5000, "size": 1 }]);
     let both = json!({ "uidMappings": maps, "gidMappings": maps });
     let script = "stat -c '%u:%g' /v/file /v/sub/file";
@@ -105,6 +108,7 @@ fn owners_are_mapped() {
 
 #[test]
 fn owners_of_the_hosts_files_are_for_root_to_map() {
+    alone!();
     let maps = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
     let rootfs = Rootfs::new();
     let paths = paths(&rootfs);
