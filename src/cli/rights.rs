@@ -9,7 +9,7 @@ use crate::container::rights::allot::Words;
 use crate::container::rights::namespaces::Namespace;
 use crate::container::rights::systemd::Systemd;
 use crate::container::rights::userns::Userns;
-use crate::container::rights::{self, Rights, cdi, devices, security, sysctl};
+use crate::container::rights::{self, Rights, accounts, cdi, devices, security, sysctl};
 use anyhow::Result;
 
 /// Fill in what these options say.
@@ -42,6 +42,13 @@ pub fn fill(options: RightsOptions, request: &mut Request) -> Result<()> {
         groups: options.group_add,
         devices: paths.iter().map(|text| devices::parse(text)).collect::<Result<_>>()?,
         device_names: names,
+        accounts: accounts::Wishes {
+            passwd: options.passwd.unwrap_or(true),
+            user_line: options.passwd_entry,
+            group_line: options.group_entry,
+            host_users: options.hostuser,
+            name: None,
+        },
         hardened: options.hardened,
         read_only_tmpfs: options.read_only_tmpfs.unwrap_or(true),
         personality: options.personality.map(|name| name.to_ascii_uppercase()),

@@ -204,6 +204,9 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
     let user = user(&request, image, engine.caller())?;
     let (userns, maps) = rights::allot::decide(engine, &request, &root, &user)?;
     rights.maps = maps;
+    if matches!(userns, Userns::KeepId { .. }) {
+        rights.accounts.name = crate::rootless::user_name(engine.caller().0);
+    }
     let systemd = rights.systemd == Systemd::Always;
     let default_signal = if systemd { rights::systemd::STOP_SIGNAL } else { signal::SIGTERM };
     let stop_signal = request.stop_signal.as_ref().or(image.stop_signal.as_ref());

@@ -4,6 +4,7 @@ use super::again::{self, Again};
 use super::config::Config;
 use super::happened;
 use super::health::{Target, Watch};
+use super::life::RestartPolicy;
 use super::record::{Container, Exit, Run, Status};
 use super::root::{self, Fuse, Prepared};
 use super::{host, mounts, rights, spec};
@@ -12,6 +13,7 @@ use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
 use crate::base::timing;
 use crate::engine::Engine;
+use crate::monitor::confine::Duty;
 use crate::monitor::{self, AttachOptions, Outcome, Streams};
 use crate::network::{self, Forwarder, Listener, NetworkMode, PortMapping, Slirp};
 use crate::runtime::{self, Bundle, Stdio, hooks};
@@ -226,6 +228,7 @@ fn supervise(
     // Before the report, so that whoever has heard of the start finds it in the journal.
     happened::tell(dirs, container, events);
     monitor::report_started(&connection);
+    confine(dirs, container, &live);
     let mut again = Again::new(container);
     let mut first = Some(connection);
     loop {
@@ -281,6 +284,22 @@ fn finish(dirs: &Dirs, container: &Container, exit: &Exit, lock: Lock) {
     drop(lock);
 }
 
+/// Give up what this monitor has no need of any more. After the start is reported: nobody waits for it.
+fn confine(dirs: &Dirs, container: &Container, live: &Live) {
+    let config = &container.config;
+    let alone = matches!(config.network, NetworkMode::None | NetworkMode::Host) && live.fuse.is_none();
+    let duty = match () {
+        () if config.life.restart != RestartPolicy::No || config.life.health.is_some() => Duty::Run,
+        // Devices by name may bring hooks, which are programs.
+        () if alone && config.rights.device_names.is_empty() => Duty::Serve,
+        () => Duty::Help,
+    };
+    let files = [&config.cidfile, &config.life.pidfile, &config.life.monitor_pidfile, &config.life.log.path];
+    let mut folders = vec![dirs.data.as_path(), dirs.run.as_path(), Path::new("/sys/fs/cgroup")];
+    folders.extend(files.into_iter().flatten().filter_map(|file| file.parent()));
+    monitor::confine::confine(duty, &folders);
+}
+
 /// A container that runs, and its helpers, as the monitor holds them.
 struct Live {
     pid: i32,
@@ -325,6 +344,7 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
         _ => None,
     };
     let (stdio, mut streams) = stdio(config, plan.size)?;
+    let accounts = rights::accounts::of(config);
     let bundle = Bundle {
         spec: &plan.spec,
         root: plan.root.rootfs(if mapped { &container.dir } else { Path::new("") }),
@@ -334,6 +354,7 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
         owner: hooks::Owner { id: config.id.as_str(), bundle: &container.dir },
         cgroup: None,
         trees: &plan.trees,
+        accounts: accounts.as_ref(),
     };
     if mapped {
         rustix::process::chdir(&container.dir).context("cannot enter its folder")?;

@@ -27,6 +27,7 @@
 
 mod attach;
 mod client;
+pub mod confine;
 mod copy;
 mod detach;
 mod fork;

@@ -17,7 +17,7 @@
 mod holder;
 mod subid;
 
-pub use subid::Range;
+pub use subid::{Range, user_name};
 
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind};

@@ -79,6 +79,10 @@ fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
     run_early_hooks(bundle, &namespaces, socket.as_fd())?;
     // The working folder may have to be made, so before the root becomes read-only.
     let working_folder = steps::working_folder(&root, process, steps::Missing::Make)?;
+    // As long as the root can be written to.
+    if let Some(accounts) = bundle.accounts {
+        super::accounts::complete(accounts, &root, process)?;
+    }
     rootfs::seal(spec, &root)?;
     rootfs::pivot(&root)?;
     rootfs::set_propagation(linux)?;

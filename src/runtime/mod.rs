@@ -11,6 +11,7 @@
 //! namespaces it is not dumpable, so `/proc/PID/exe` opens for nobody there; and the monitor (or the waiting `box
 //! exec`) runs from the same file for as long as a process of the container lives, so that writing to it is ETXTBSY.
 
+mod accounts;
 pub mod capabilities;
 pub mod cgroup;
 mod command;
@@ -39,6 +40,7 @@ mod terminal;
 mod tree;
 pub mod user;
 
+pub use accounts::Accounts;
 pub use create::{Running, Starting, create};
 pub use exec::{ExecChild, ExecTarget, exec};
 pub use seccomp::default_profile as default_seccomp;
@@ -94,6 +96,8 @@ pub struct Bundle<'a> {
     pub cgroup: Option<BorrowedFd<'a>>,
     /// Mounts that no path leads to, attached after those of the specification.
     pub trees: &'a [Tree],
+    /// Users and groups that the container's own files may lack.
+    pub accounts: Option<&'a Accounts>,
 }
 
 /// A mount that is attached nowhere yet, and where it belongs in the container.

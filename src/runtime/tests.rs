@@ -179,6 +179,7 @@ fn bundle<'a>(rootfs: &'a Rootfs, paths: &'a [PathBuf; 4], spec: &'a Spec) -> Bu
         owner: hooks::Owner { id: "test", bundle: &rootfs.0 },
         cgroup: None,
         trees: &[],
+        accounts: None,
     }
 }
 

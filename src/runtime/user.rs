@@ -117,6 +117,37 @@ fn resolve_user(root: &Root, text: &str) -> Result<User> {
     Ok(user)
 }
 
+/// What a container's own files do not know of a user that is given by number.
+pub(super) struct Missing {
+    /// The user, with its group.
+    pub user: Option<(u32, u32)>,
+    /// The group, where it was asked for.
+    pub group: Option<u32>,
+}
+
+/// Which of the numbers in `user[:group]` have no line of their own. What is no user at all is left to [`resolve`].
+pub(super) fn missing(root: &Root, text: &str) -> Result<Missing> {
+    let text = text.split('\n').next().unwrap_or_default();
+    let (name, group) = text.split_once(':').unwrap_or((text, ""));
+    let (uid, gid) = (parse_id(name)?, parse_id(group)?);
+    let groups = if gid.is_some() { read(root, "/etc/group")? } else { String::new() };
+    let known = |gid: u32| group_lines(&groups).any(|line| line.1 == gid);
+    let group = gid.filter(|gid| !known(*gid));
+    let passwd = if uid.is_some() { read(root, "/etc/passwd")? } else { String::new() };
+    let user = uid.filter(|uid| !accounts(&passwd).any(|account| account.uid == *uid));
+    let own = match (gid, group) {
+        (Some(gid), _) => gid,
+        _ => 0,
+    };
+    Ok(Missing { user: user.filter(|uid| *uid != 0).map(|uid| (uid, own)), group: group.filter(|gid| *gid != 0) })
+}
+
+/// Whether the container's passwd has no user of this name.
+pub(super) fn is_missing_user(root: &Root, name: &str) -> Result<bool> {
+    let passwd = read(root, "/etc/passwd")?;
+    Ok(!accounts(&passwd).any(|account| account.name == name))
+}
+
 /// The largest id that passwd and group know, nobody's aside; what cannot be read has none.
 pub fn largest_id(root: &Root) -> u32 {
     let passwd = read(root, "/etc/passwd").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! landlock(7): a thread gives up the file system but for one folder. Linux 5.13; 5.19 for what is needed here.
+//! landlock(7): a thread gives up the file system but for some folders. Linux 5.13; 5.19 for what is needed here.
 
 use rustix::io::Errno;
 use std::io;
@@ -22,16 +22,28 @@ struct PathBeneath {
     parent_fd: i32,
 }
 
+/// What writes, makes, links or removes, or executes.
+const NOT_READING: u64 = FIRST & !(1 << 2 | 1 << 3);
+
 /// Restrict the calling thread, for good: nothing is opened, made, linked or removed but below `folder`, and nothing
 /// is executed. Descriptors that are open already are not affected; neither are `chmod` and the like.
 ///
 /// Sets `no_new_privs` of the thread. False where the kernel has no Landlock, or only its first version, which
 /// forbids every hard link between folders.
 pub fn restrict_thread_to(folder: BorrowedFd<'_>) -> io::Result<bool> {
+    restrict(FIRST, &[folder])
+}
+
+/// As [`restrict_thread_to`], but for reading, which stays possible everywhere.
+pub fn restrict_writes_to(folders: &[BorrowedFd<'_>]) -> io::Result<bool> {
+    restrict(NOT_READING, folders)
+}
+
+fn restrict(first: u64, folders: &[BorrowedFd<'_>]) -> io::Result<bool> {
     let handled = match version() {
         0 | 1 => return Ok(false),
-        2 => FIRST | REFER,
-        _ => FIRST | REFER | TRUNCATE,
+        2 => first | REFER,
+        _ => first | REFER | TRUNCATE,
     };
     // SAFETY: the attribute is its first field alone, which every version accepts, and outlives the call.
     let ruleset =
@@ -41,13 +53,15 @@ pub fn restrict_thread_to(folder: BorrowedFd<'_>) -> io::Result<bool> {
     }
     // SAFETY: the kernel has just returned this descriptor, which nobody else owns.
     let ruleset = unsafe { OwnedFd::from_raw_fd(ruleset as i32) };
-    let rule = PathBeneath { allowed_access: handled & !EXECUTE, parent_fd: folder.as_raw_fd() };
-    // SAFETY: both descriptors are open, and `rule` outlives the call.
-    let added = unsafe {
-        libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), RULE_PATH_BENEATH, &raw const rule, 0u32)
-    };
-    if added < 0 {
-        return Err(io::Error::last_os_error());
+    for folder in folders {
+        let rule = PathBeneath { allowed_access: handled & !EXECUTE, parent_fd: folder.as_raw_fd() };
+        // SAFETY: both descriptors are open, and `rule` outlives the call.
+        let added = unsafe {
+            libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), RULE_PATH_BENEATH, &raw const rule, 0u32)
+        };
+        if added < 0 {
+            return Err(io::Error::last_os_error());
+        }
     }
     rustix::thread::set_no_new_privs(true)?;
     // SAFETY: restricts what this thread may do; takes no memory.

@@ -57,6 +57,7 @@ mod rights;
 mod run;
 mod sandbox;
 mod save;
+mod selftest;
 mod system;
 mod top;
 mod tty;

@@ -1,6 +1,6 @@
 //! `box run`: the options for security and namespaces.
 
-use crate::env::TestEnv;
+use crate::env::{TestEnv, eventually};
 use crate::options::info;
 use serde_json::{Value, json};
 use std::fs;
@@ -378,4 +378,61 @@ fn variables_are_changed() {
     let seen = info(&env, &["--unsetenv-all", "-e", "A=1"])["env"].clone();
     assert_eq!(seen, json!({"A": "1", "HOME": "/root"}));
     env.inside(&["--env-merge", "x"], &["true"]).fails(125).says("--env-merge");
+}
+
+#[test]
+fn users_that_the_image_does_not_know() {
+    let env = TestEnv::with_image();
+    let last = |options: &[&str], file: &str| {
+        let text = env.inside(options, &["cat", file]).ok();
+        text.lines().last().unwrap_or_default().to_owned()
+    };
+    let before = last(&[], "/etc/passwd");
+    assert_eq!(last(&["-u", "4242"], "/etc/passwd"), "4242:*:4242:0:container user:/:/bin/sh");
+    assert_eq!(last(&["-u", "4242:17", "--read-only"], "/etc/group"), "17:x:17:4242");
+    assert_eq!(last(&["-u", "4242", "--passwd=false"], "/etc/passwd"), before);
+    assert_eq!(last(&["-u", "ann"], "/etc/passwd"), before);
+    let options = ["-u", "4242:17", "--passwd-entry", "me:x:$UID:$GID::$HOME:/bin/ash", "--group-entry", "us:x:$GID:"];
+    assert_eq!(last(&options, "/etc/passwd"), "me:x:4242:17::/:/bin/ash");
+    assert_eq!(last(&options, "/etc/group"), "us:x:17:");
+    assert!(last(&["--hostuser", "daemon"], "/etc/passwd").starts_with("daemon:*:1:1:"));
+    assert_eq!(env.inside(&["--hostuser", "daemon", "-u", "daemon"], &["field", "uid/0"]).ok(), "1");
+    for (options, word) in [
+        (&["--passwd-entry", "a:x:1:1::/:/x\nroot2:x:0:0::/:/x"][..], "--passwd-entry"),
+        (&["--group-entry", "a:b"], "--group-entry"),
+        (&["--passwd=false", "--passwd-entry", "a:x:1:1::/:/x"], "--passwd=false"),
+        (&["--hostuser", "nobody-of-that-name"], "--hostuser"),
+    ] {
+        env.inside(options, &["true"]).fails(125).says(word);
+    }
+    // Under keep-id it is the caller, by name.
+    let line = last(&["--userns", "keep-id:uid=4321,gid=0"], "/etc/passwd");
+    assert!(line.contains(":*:4321:0:") && !line.starts_with("4321"), "{line}");
+}
+
+#[test]
+fn the_monitor_is_confined_and_the_container_is_not() {
+    let env = TestEnv::with_image();
+    let filters = |pid: &str, name: &str| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|value| value.trim().to_owned())
+    };
+    let own: u32 = filters("self", "Seccomp_filters").unwrap().parse().unwrap();
+    for (name, options, more) in
+        [("serves", &[][..], 1), ("runs", &["--restart", "on-failure"], 0), ("checks", &["--health-cmd", "true"], 0)]
+    {
+        env.background(name, options, &["pause"]);
+        let monitor = env.inspect(name, "{{.State.ConmonPid}}");
+        let wanted = Some((own + more).to_string());
+        eventually(&format!("the filters of the monitor of {name}"), || filters(&monitor, "Seccomp_filters") == wanted);
+        let pid = env.inspect(name, "{{.State.Pid}}");
+        assert_eq!(filters(&pid, "Seccomp_filters"), Some((own + 1).to_string()), "{name}");
+    }
+    // What it does is not in the way of it.
+    assert_eq!(env.box_(&["exec", "serves", "field", "no_new_privs"]).ok(), "0");
+    env.box_(&["run", "-d", "--rm", "--name", "gone", "--cidfile", "id", "--network", "none", "t", "pause"]).ok();
+    env.box_(&["stop", "-t", "0", "gone"]).ok();
+    eventually("everything of it to be removed", || {
+        !env.base.join("id").exists() && env.box_(&["ps", "-a"]).out().lines().count() == 4
+    });
 }

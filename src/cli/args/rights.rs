@@ -99,6 +99,19 @@ pub struct RightsOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = GoBool, hide_possible_values = true, hide_short_help = true)]
     pub read_only_tmpfs: Option<bool>,
+    /// Whether a user that is given by number, and unknown, gets a line in the container's passwd [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = GoBool, hide_possible_values = true, hide_short_help = true)]
+    pub passwd: Option<bool>,
+    /// That line, with $USERNAME, $UID, $GID, $NAME and $HOME
+    #[arg(long, value_name = "LINE", hide_short_help = true)]
+    pub passwd_entry: Option<String>,
+    /// The line in the container's group, with $GROUPNAME, $GID and $USERLIST
+    #[arg(long, value_name = "LINE", hide_short_help = true)]
+    pub group_entry: Option<String>,
+    /// Add a user of the host to the container's passwd
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub hostuser: Vec<String>,
     /// Set a variable from others: PATH=/opt/bin:${PATH}
     #[arg(long, value_name = "NAME=VALUE", hide_short_help = true)]
     pub env_merge: Vec<String>,

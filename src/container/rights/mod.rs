@@ -4,6 +4,7 @@
 //! [`decide`] checks it when a container is created, [`facts`] looks at the host when it starts, and [`apply`] puts it
 //! into the specification. A container that asks for nothing of this passes by quickly.
 
+pub mod accounts;
 pub mod allot;
 pub mod cdi;
 pub mod devices;
@@ -64,6 +65,8 @@ pub struct Rights {
     pub annotations: BTreeMap<String, String>,
     /// `--umask`.
     pub umask: Option<u32>,
+    /// `--passwd` and its kin.
+    pub accounts: accounts::Wishes,
     /// `--hardened`.
     pub hardened: bool,
     /// `--read-only-tmpfs`.
@@ -89,6 +92,7 @@ impl Default for Rights {
             device_rules: Vec::new(),
             annotations: BTreeMap::new(),
             umask: None,
+            accounts: accounts::Wishes::default(),
             hardened: false,
             read_only_tmpfs: true,
             personality: None,
@@ -149,6 +153,7 @@ pub fn decide(request: &Request, args: &[String], capabilities: &[String]) -> Re
         profile(path, capabilities)?;
     }
     check_security(&rights.security, request)?;
+    accounts::decide(&mut rights.accounts)?;
     if rights.hardened {
         harden(&mut rights, request, capabilities)?;
     }

@@ -67,6 +67,25 @@ pub fn compile_default(bounding: u64) -> Result<Loadable> {
     Ok(Loadable { flags: 0, program })
 }
 
+/// Compile a filter that refuses the named calls (EPERM), and new user namespaces; all else is allowed. For processes of
+/// box's own, not for containers.
+pub fn compile_refusals(names: &str) -> Result<Loadable> {
+    const NEW_USER: u64 = 0x1000_0000;
+    let refused = ERRNO | 1;
+    let masked = Condition {
+        index: 0,
+        operator: LinuxSeccompOperator::ScmpCmpMaskedEq,
+        value: NEW_USER,
+        second: NEW_USER,
+        narrow: false,
+    };
+    let user_namespace = Rule { conditions: vec![masked], action: refused };
+    let always = Rule { conditions: Vec::new(), action: refused };
+    let mut rules: Vec<(&str, Rule)> = names.split_ascii_whitespace().map(|name| (name, always.clone())).collect();
+    rules.extend(["clone", "unshare"].map(|name| (name, user_namespace.clone())));
+    Ok(Loadable { flags: 0, program: compile_rules(ALLOW, Table::with_compatible(), &rules)? })
+}
+
 /// The default profile as a specification has it, for a process with these capabilities.
 pub fn default_profile(caps: &[Capability]) -> Result<LinuxSeccomp> {
     specify(profile::rules(bits(caps)))
