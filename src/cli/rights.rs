@@ -9,7 +9,7 @@ use crate::container::rights::allot::Words;
 use crate::container::rights::namespaces::Namespace;
 use crate::container::rights::systemd::Systemd;
 use crate::container::rights::userns::Userns;
-use crate::container::rights::{self, Rights, accounts, cdi, devices, security, sysctl};
+use crate::container::rights::{self, Rights, accounts, cdi, devices, security, sysctl, time};
 use anyhow::Result;
 
 /// Fill in what these options say.
@@ -49,6 +49,7 @@ pub fn fill(options: RightsOptions, request: &mut Request) -> Result<()> {
             host_users: options.hostuser,
             name: None,
         },
+        clocks: time::parse(options.time.as_deref().unwrap_or_default())?,
         hardened: options.hardened,
         read_only_tmpfs: options.read_only_tmpfs.unwrap_or(true),
         personality: options.personality.map(|name| name.to_ascii_uppercase()),

@@ -200,7 +200,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
     }
     let (args, entrypoint_len) = command(&request, image)?;
     let (capabilities, cap_add, cap_drop) = capability_sets(&request)?;
-    let mut rights = rights::decide(&request, &args, &capabilities)?;
+    let mut rights = rights::decide(engine, &request, &args, &capabilities)?;
     let user = user(&request, image, engine.caller())?;
     let (userns, maps) = rights::allot::decide(engine, &request, &root, &user)?;
     rights.maps = maps;

@@ -33,7 +33,7 @@ fn mapped(file: &str) -> u32 {
 pub fn facts(engine: &Engine, dir: &Path, config: &Config, lent: Lent) -> Result<Host> {
     let ids = ids(engine)?;
     let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20).min(1 << 20);
-    let devices = if config.privileged && *engine.ids()? == Ids::Root { devices() } else { Vec::new() };
+    let devices = if config.privileged { super::rights::devices::all() } else { Vec::new() };
     Ok(Host {
         // The files of a mapped container are named from its folder, where its start begins.
         dir: if super::rights::is_mapped(config) { PathBuf::new() } else { dir.to_path_buf() },
@@ -45,21 +45,6 @@ pub fn facts(engine: &Engine, dir: &Path, config: &Config, lent: Lent) -> Result
         devices,
         rights: super::rights::facts(engine, config)?,
     })
-}
-
-/// The host's devices that real root hands to a privileged container, without terminals and what box mounts itself.
-fn devices() -> Vec<PathBuf> {
-    use std::os::unix::fs::FileTypeExt;
-    let own =
-        ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "fd", "stdin", "stdout", "stderr"];
-    let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
-    let wanted = entries.filter(|entry| {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let device = entry.file_type().is_ok_and(|kind| kind.is_char_device() || kind.is_block_device());
-        device && !name.starts_with("tty") && !name.starts_with("vcs") && !own.contains(&name.as_ref())
-    });
-    wanted.map(|entry| entry.path()).collect()
 }
 
 /// Write `hosts`, `resolv.conf` and `hostname`, which are bound into the container.

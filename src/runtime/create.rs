@@ -3,7 +3,7 @@
 use super::hooks::Point;
 use super::init::{self, Init};
 use super::report::{self, Message};
-use super::{Bundle, Filter, Stdio, hooks, idmap, seccomp, stage, supported};
+use super::{Bundle, Filter, Stdio, hooks, idmap, seccomp, stage, supported, tree};
 use crate::base::error::{Kind, fault};
 use crate::base::timing;
 use crate::sys::process::{self, Cloned, Ended};
@@ -102,7 +102,8 @@ pub fn create<'a>(bundle: &Bundle<'a>, stdio: Stdio) -> Result<Starting<'a>> {
     supported::check(bundle.spec)?;
     let process = process_of(bundle.spec)?;
     let mut namespaces = Namespaces::of(bundle.spec)?;
-    let mapped = idmap::prepare(bundle.spec)?;
+    let mut mapped = idmap::prepare(bundle.spec)?;
+    mapped.extend(tree::out_of_reach(bundle.spec, &mapped)?);
     let network_awaited = namespaces.is_new(LinuxNamespaceType::Network);
     let (ours, theirs) = report::pair()?;
     let cloned = clone_init(bundle, &mut namespaces).context("cannot make the container's namespaces")?;

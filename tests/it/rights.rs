@@ -436,3 +436,116 @@ fn the_monitor_is_confined_and_the_container_is_not() {
         !env.base.join("id").exists() && env.box_(&["ps", "-a"]).out().lines().count() == 4
     });
 }
+
+#[test]
+fn clocks_of_its_own() {
+    let env = TestEnv::with_image();
+    let uptime = |options: &[&str]| -> f64 {
+        let text = env.inside(options, &["cat", "/proc/uptime"]).ok();
+        text.split_ascii_whitespace().next().unwrap().parse().unwrap()
+    };
+    let host = uptime(&[]);
+    let ahead = uptime(&["--time", "private:boottime=1000000"]);
+    assert!(ahead - host >= 1_000_000.0, "{host} {ahead}");
+    env.background("one", &["--time", "private:boottime=1000000"], &["pause"]);
+    let seen = env.box_(&["exec", "one", "cat", "/proc/uptime"]).ok();
+    assert!(seen.split('.').next().unwrap().parse::<u64>().unwrap() >= 1_000_000, "{seen}");
+    assert!(uptime(&["--time", "container:one"]) - host >= 1_000_000.0);
+    for mode in ["none", "private:boottime=soon", "container:nonesuch"] {
+        env.inside(&["--time", mode], &["true"]).fails(125).says(mode.split(':').next_back().unwrap());
+    }
+}
+
+#[test]
+fn the_user_namespace_of_another_container() {
+    let env = TestEnv::with_image();
+    env.background("one", &["--userns", "auto"], &["pause"]);
+    let one = env.box_(&["exec", "one", "info"]).json();
+    let two = info(&env, &["--userns", "container:one"]);
+    assert_eq!(two["ns"]["user"], one["ns"]["user"]);
+    assert_eq!((&two["uid"][0], &two["uid_map"]), (&json!(0), &one["uid_map"]));
+    let stat = env.inside(&["--userns", "container:one"], &["stat", "/bin/payload", "/etc/hosts"]).ok();
+    assert!(stat.lines().all(|line| line.contains(" 0:0 ")), "{stat}");
+    // One that has none of its own has the user's.
+    env.background("plain", &[], &["pause"]);
+    assert_eq!(info(&env, &["--userns", "container:plain"])["ns"]["user"], info(&env, &[])["ns"]["user"]);
+    assert_eq!(env.box_(&["exec", "one", "field", "uid/0"]).ok(), "0");
+}
+
+#[test]
+fn what_the_caller_lends_is_reached_although_it_is_nobody_inside() {
+    let env = TestEnv::with_image();
+    let file = env.file("closed/lent/file", "of the caller\n");
+    let closed = env.base.join("closed");
+    fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let mount = format!("{}:/lent:ro", file.parent().unwrap().display());
+    for mode in ["auto", "nomap"] {
+        let seen =
+            env.inside(&["--userns", mode, "-v", &mount], &["do", "cat", "/lent/file", ";", "try", "create=/lent/x"]);
+        assert_eq!(seen.ok(), "of the caller\ncreate=/lent/x: EROFS", "{mode}");
+    }
+}
+
+#[test]
+fn what_programs_see_as_their_machine() {
+    let env = TestEnv::with_image();
+    let seen = env.inside(&["--personality", "linux32"], &["cat", "/proc/self/personality"]).ok();
+    assert_eq!(seen, "00000008");
+    env.inside(&["--personality", "windows"], &["true"]).fails(125).says("--personality");
+}
+
+#[test]
+fn a_privileged_container_has_the_devices_that_the_caller_can_open() {
+    let env = TestEnv::with_image();
+    let can = |path: &str| rustix::fs::access(path, rustix::fs::Access::READ_OK).is_ok();
+    for path in ["/dev/fuse", "/dev/net/tun", "/dev/kvm", "/dev/mem"] {
+        let inside = env.inside(&["--privileged"], &["stat", path]);
+        assert_eq!(inside.code == 0, can(path), "{path}: {inside}");
+        if inside.code == 0 {
+            assert!(inside.out().starts_with("char "), "{inside}");
+        }
+    }
+    assert_eq!(env.inside(&[], &["stat", "/dev/fuse"]).code, 1);
+}
+
+#[test]
+fn options_that_meet_links_of_the_image_stay_inside() {
+    let env = TestEnv::new();
+    let out = crate::hostile::canary(&env);
+    let layer = crate::tarball::Tar::new().folder("srv", 0o755).link("srv/out", &out).link("srv/up", "../../../../..");
+    let file = env.base.join("links.tar");
+    let image = crate::image::Image::payload().layer(layer.finish()).build();
+    image.docker_archive(&file, &["localhost/t:latest"]);
+    env.load(&file);
+    let before = crate::hostile::snapshot(&env.base.join("canary"));
+    for options in [
+        &["--device", "/dev/zero:/srv/out/zero"][..],
+        &["--device", "/dev/zero:/srv/up/zero"],
+        &["--security-opt", "mask=/srv/out"],
+        &["--security-opt", "mask=/srv/out/file:/srv/up/etc"],
+        &["--tmpfs", "/srv/out/deep"],
+        &["--systemd", "always", "--tmpfs", "/srv/up/run"],
+        &["--userns", "auto", "-u", "4242"],
+        &["--tmpfs", "/proc", "--sysctl", "net.ipv4.ip_forward=1"],
+    ] {
+        let outcome = env.inside(options, &["true"]);
+        assert!([0, 125].contains(&outcome.code) && !outcome.err().contains("panicked"), "{outcome}");
+        assert_eq!(crate::hostile::snapshot(&env.base.join("canary")), before, "{options:?} touched the canary");
+    }
+}
+
+#[test]
+fn helpers_have_nothing_of_the_callers_environment() {
+    let mut env = TestEnv::with_image();
+    env.set("GCONV_PATH", "/evil");
+    env.set("LD_AUDIT_NOT", "/evil");
+    env.box_(&["run", "-d", "--name", "c", "-e", "LD_PRELOAD=/evil.so", "t", "pause"]).ok();
+    let monitor: i32 = env.inspect("c", "{{.State.ConmonPid}}").parse().unwrap();
+    let helper = env.processes().into_iter().find(|process| process.words.starts_with("slirp4netns")).unwrap();
+    let parent = fs::read_to_string(format!("/proc/{}/stat", helper.pid)).unwrap();
+    assert_eq!(parent.rsplit_once(") ").unwrap().1.split(' ').nth(1), Some(monitor.to_string().as_str()));
+    // Root inside, and not dumpable: only root in the user's namespace may look.
+    let environ = env.box_(&["unshare", "cat", &format!("/proc/{}/environ", helper.pid)]);
+    let names: Vec<String> = environ.out().split('\0').filter_map(|v| Some(v.split_once('=')?.0.to_owned())).collect();
+    assert_eq!(names, ["PATH", "LC_ALL"], "{environ}");
+}

@@ -81,6 +81,11 @@ pub struct RightsOptions {
     /// Whose host name it has: private, host, container:NAME or ns:PATH [default: private]
     #[arg(long, value_name = "MODE")]
     pub uts: Option<String>,
+    /// Whose clocks it has: host, private[:boottime=SECONDS,monotonic=SECONDS], container:NAME or ns:PATH [default: host]
+    ///
+    /// Its own clocks differ by so many seconds from the host's; the time of day is the host's in any case.
+    #[arg(long, value_name = "MODE", hide_short_help = true)]
+    pub time: Option<String>,
     /// The mask of modes of new files [default: 0022]
     #[arg(long, value_name = "OCTAL")]
     pub umask: Option<String>,

@@ -77,6 +77,31 @@ fn is_device(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.file_type().is_char_device() || meta.file_type().is_block_device())
 }
 
+/// The devices that a privileged container gets: all that the caller can open, without terminals and what box mounts
+/// itself.
+pub fn all() -> Vec<PathBuf> {
+    const OWN: [&str; 12] =
+        ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "pts", "shm", "mqueue", "fd"];
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/dev").into_iter().flatten().flatten() {
+        let (name, path) = (entry.file_name(), entry.path());
+        let name = name.to_string_lossy();
+        // A file system of its own is none of devices: /dev/hugepages.
+        if OWN.contains(&name.as_ref()) || name.starts_with("tty") || name.starts_with("vcs") || name == "hugepages" {
+            continue;
+        }
+        let mut nodes = Vec::new();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => drop(walk(&path, &path, &mut nodes)),
+            Ok(kind) if kind.is_char_device() || kind.is_block_device() => nodes.push((path.clone(), path)),
+            _ => {}
+        }
+        let openable = |path: &PathBuf| rustix::fs::access(path, rustix::fs::Access::READ_OK).is_ok();
+        found.extend(nodes.into_iter().map(|node| node.0).filter(openable));
+    }
+    found
+}
+
 /// All devices below a folder, but for terminals that belong to others.
 fn walk(host: &Path, container: &Path, found: &mut Vec<Node>) -> Result<()> {
     for entry in std::fs::read_dir(host)? {

@@ -13,6 +13,7 @@ pub mod namespaces;
 pub mod security;
 pub mod sysctl;
 pub mod systemd;
+pub mod time;
 pub mod userns;
 
 use super::config::Config;
@@ -36,6 +37,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use systemd::Systemd;
+use time::Clocks;
 use userns::Userns;
 
 /// A seccomp profile is never larger than this.
@@ -67,6 +69,8 @@ pub struct Rights {
     pub umask: Option<u32>,
     /// `--passwd` and its kin.
     pub accounts: accounts::Wishes,
+    /// `--time`.
+    pub clocks: Clocks,
     /// `--hardened`.
     pub hardened: bool,
     /// `--read-only-tmpfs`.
@@ -93,6 +97,7 @@ impl Default for Rights {
             annotations: BTreeMap::new(),
             umask: None,
             accounts: accounts::Wishes::default(),
+            clocks: Clocks::default(),
             hardened: false,
             read_only_tmpfs: true,
             personality: None,
@@ -137,7 +142,7 @@ pub fn parse_umask(text: &str) -> Result<u32> {
 }
 
 /// Check what was asked, and resolve what depends on the host.
-pub fn decide(request: &Request, args: &[String], capabilities: &[String]) -> Result<Rights> {
+pub fn decide(engine: &Engine, request: &Request, args: &[String], capabilities: &[String]) -> Result<Rights> {
     let mut rights = request.rights.clone();
     let systemd = rights.systemd.applies(args);
     rights.systemd = Systemd::IfCommand;
@@ -153,6 +158,7 @@ pub fn decide(request: &Request, args: &[String], capabilities: &[String]) -> Re
         profile(path, capabilities)?;
     }
     check_security(&rights.security, request)?;
+    rights.clocks.namespace = decide_namespace(engine, "--time", &rights.clocks.namespace)?;
     accounts::decide(&mut rights.accounts)?;
     if rights.hardened {
         harden(&mut rights, request, capabilities)?;
@@ -249,6 +255,11 @@ pub fn filter(config: &Config) -> Filter {
 /// Look at the host, at a start.
 pub fn facts(engine: &Engine, config: &Config) -> Result<Facts> {
     let mut facts = Facts::default();
+    match &config.rights.clocks.namespace {
+        Namespace::Container(id) => facts.namespaces.push((LinuxNamespaceType::Time, file_of(engine, id, "time")?)),
+        Namespace::Path(path) => facts.namespaces.push((LinuxNamespaceType::Time, path.clone())),
+        _ => {}
+    }
     let shared = [("pid", &config.pid), ("ipc", &config.ipc), ("uts", &config.uts)].into_iter().zip([
         LinuxNamespaceType::Pid,
         LinuxNamespaceType::Ipc,
@@ -318,6 +329,9 @@ pub fn as_running(config: &mut Config, pid: i32) {
             *namespace = Namespace::Path(file(name));
         }
     }
+    if matches!(config.rights.clocks.namespace, Namespace::Container(_)) {
+        config.rights.clocks.namespace = Namespace::Path(file("time"));
+    }
     if matches!(config.userns, Userns::Container(_)) {
         let same = std::fs::read_link(file("user")).ok() == std::fs::read_link("/proc/self/ns/user").ok();
         config.userns = if same { Userns::Host } else { Userns::Path(file("user")) };
@@ -367,6 +381,15 @@ pub fn apply(config: &Config, facts: &Facts, spec: &mut Spec) -> Result<()> {
         apply_edits(edits, spec)?;
     }
     let linux = spec.linux_mut().as_mut().context("the specification has no Linux part")?;
+    if rights.clocks.namespace.is_own() {
+        let mut own = oci_spec::runtime::LinuxNamespace::default();
+        own.set_typ(LinuxNamespaceType::Time);
+        linux.namespaces_mut().get_or_insert_default().push(own);
+        let offset = |seconds: i64| serde_json::json!({ "secs": seconds, "nanosecs": 0 });
+        let (monotonic, boottime) = (offset(rights.clocks.monotonic), offset(rights.clocks.boottime));
+        let offsets = serde_json::json!({ "monotonic": monotonic, "boottime": boottime });
+        linux.set_time_offsets(Some(serde_json::from_value(offsets)?));
+    }
     if let Some(name) = &rights.personality {
         linux.set_personality(Some(serde_json::from_value(serde_json::json!({ "domain": name }))?));
     }
