@@ -48,17 +48,30 @@ pub fn parse_bytes(text: &str) -> Result<u64> {
     if value.is_finite() && value < i64::MAX as f64 { Ok(value as u64) } else { Err(wrong().into()) }
 }
 
+/// The same in steps of 1024, as people ask for memory: `64MiB`.
+pub fn binary_size(bytes: u64) -> String {
+    let (number, unit) = scaled_by(bytes, 4, 1024.0);
+    match unit.trim_end_matches('B') {
+        "" => format!("{number}B"),
+        prefix => format!("{number}{}iB", prefix.to_uppercase()),
+    }
+}
+
 fn scaled(bytes: u64, digits: usize) -> (String, &'static str) {
+    scaled_by(bytes, digits, 1000.0)
+}
+
+fn scaled_by(bytes: u64, digits: usize, step_size: f64) -> (String, &'static str) {
     let mut value = bytes as f64;
     for (step, unit) in UNITS.iter().enumerate() {
-        if value < 1000.0 {
+        if value < step_size {
             let text = significant(value, digits);
-            if text != "1000" {
+            if step_size > 1000.0 || text != "1000" {
                 return (text, unit);
             }
         }
         if step + 1 < UNITS.len() {
-            value /= 1000.0;
+            value /= step_size;
         }
     }
     (significant(value, digits), UNITS[UNITS.len() - 1])
@@ -122,5 +135,8 @@ mod tests {
             assert_eq!(human_size(bytes, digits), text, "{bytes}");
         }
         assert_eq!(spaced_size(7_830_000, 3), "7.83 MB");
+        for (bytes, text) in [(7, "7B"), (1 << 10, "1KiB"), (64 << 20, "64MiB"), (3 << 29, "1.5GiB"), (1000, "1000B")] {
+            assert_eq!(binary_size(bytes), text, "{bytes}");
+        }
     }
 }

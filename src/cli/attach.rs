@@ -26,7 +26,7 @@ pub fn attach(args: &Attach, globals: &Globals) -> Result<u8> {
     };
     let started = session::with_terminal(|terminal| container::attach(&engine, &container, &options, terminal))?;
     Ok(match started {
-        Started::Ended(code) => session::exit_code(code),
+        Started::Ended(end) => session::ended(&container, end),
         Started::Running => 0,
     })
 }

@@ -19,10 +19,12 @@ mod info;
 mod inspect;
 mod kill;
 mod life;
+mod limits;
 mod load;
 mod login;
 mod logs;
 mod output;
+mod pause;
 mod port;
 mod progress;
 mod prune;
@@ -38,6 +40,7 @@ mod run;
 mod save;
 mod session;
 mod start;
+mod stats;
 mod stop;
 mod system;
 mod tag;
@@ -45,6 +48,7 @@ mod template;
 mod top;
 mod unshare;
 mod untag;
+mod update;
 mod version;
 mod volume;
 mod wait;
@@ -99,6 +103,10 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Start(args) => start::start(&args, globals),
         Verb::Stop(args) => stop::stop(&args, globals),
         Verb::Restart(args) => stop::restart(&args, globals),
+        Verb::Pause(args) => pause::pause(&args, globals),
+        Verb::Unpause(args) => pause::unpause(&args, globals),
+        Verb::Stats(args) => stats::stats(&args, globals),
+        Verb::Update(args) => update::update(args, globals),
         Verb::Kill(args) => kill::kill(&args, globals),
         Verb::Rm(args) => rm::rm(&args, globals),
         Verb::Rename(args) => rename::rename(&args, globals),
@@ -143,6 +151,10 @@ fn dispatch_container(verb: ContainerVerb, globals: &Globals) -> Result<u8> {
         ContainerVerb::Start(args) => Verb::Start(args),
         ContainerVerb::Stop(args) => Verb::Stop(args),
         ContainerVerb::Restart(args) => Verb::Restart(args),
+        ContainerVerb::Pause(args) => Verb::Pause(args),
+        ContainerVerb::Unpause(args) => Verb::Unpause(args),
+        ContainerVerb::Stats(args) => Verb::Stats(args),
+        ContainerVerb::Update(args) => Verb::Update(args),
         ContainerVerb::Kill(args) => Verb::Kill(args),
         ContainerVerb::Rm(args) => Verb::Rm(args),
         ContainerVerb::Rename(args) => Verb::Rename(args),

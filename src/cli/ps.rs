@@ -152,6 +152,7 @@ pub fn status(row: &Summary, now: i64) -> String {
         Status::Running(run) => {
             let up = time::human_duration(now.saturating_sub(run.started) / 1_000_000_000);
             match row.health() {
+                _ if run.paused => format!("Up {up} (Paused)"),
                 "none" => format!("Up {up}"),
                 health => format!("Up {up} ({health})"),
             }

@@ -72,6 +72,7 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
             Some("none") => LogDriver::None,
             _ => LogDriver::K8sFile,
         },
+        limits: super::limits::limits(options.limits)?,
         tty: options.tty,
         interactive: options.interactive,
         remove: options.rm,

@@ -47,11 +47,11 @@ pub fn run(args: Run, globals: &Globals) -> Result<u8> {
     }
     let (container, started) = result?;
     match started {
-        Started::Ended(code) => {
+        Started::Ended(end) => {
             if rmi {
                 remove_image(&engine, &container);
             }
-            return Ok(session::exit_code(code));
+            return Ok(session::ended(&container, end));
         }
         Started::Running if detached => print_line(container.config.id.as_str())?,
         Started::Running => {}

@@ -9,6 +9,7 @@ use crate::container::filter::Filters;
 use crate::container::{self, Container, Status, Terminal};
 use crate::engine::Engine;
 use crate::image::{self, Image};
+use crate::monitor::End;
 use anyhow::Result;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -136,6 +137,22 @@ pub fn confirm(question: &str) -> Result<bool> {
 pub fn with_terminal<T>(f: impl FnOnce(Terminal<'_>) -> T) -> T {
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     f(Terminal { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() })
+}
+
+/// The end of a container that we were attached to: its code as ours, and why, if the kernel killed it.
+pub fn ended(container: &Container, end: End) -> u8 {
+    if end.out_of_memory && end.code == 128 + crate::base::signal::SIGKILL {
+        let name = &container.config.name;
+        let text = match container.config.limits.resources.memory.and_then(|limit| u64::try_from(limit).ok()) {
+            Some(limit) => {
+                let limit = crate::base::units::binary_size(limit);
+                format!("container `{name}` ran out of memory: the kernel killed it at its limit of {limit}")
+            }
+            None => format!("container `{name}` was killed by the kernel: the host ran out of memory"),
+        };
+        errors::warn(&Fault::new(Kind::Other, text));
+    }
+    exit_code(end.code)
 }
 
 /// An exit code of a command as ours.

@@ -40,7 +40,7 @@ pub fn start(args: &Start, globals: &Globals) -> Result<u8> {
     });
     let result = session::with_terminal(|terminal| container::start(&engine, &container, mode, terminal));
     Ok(match result? {
-        Started::Ended(code) => session::exit_code(code),
+        Started::Ended(end) => session::ended(&container, end),
         Started::Running => 0,
     })
 }

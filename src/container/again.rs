@@ -53,6 +53,8 @@ impl Again {
             ports: Vec::new(),
             restarts: self.times,
             waits: Some(exit.clone()),
+            cgroup: None,
+            paused: false,
         };
         if container.write_run(&waiting).is_err() || !self.sleep() || container.stopped_mark().exists() {
             return false;

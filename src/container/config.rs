@@ -4,6 +4,7 @@
 //! needs neither.
 
 use super::life::Life;
+use super::limits::Limits;
 use super::mounts::{Mount, Source};
 use super::request::LogDriver;
 use super::rights::Rights;
@@ -86,6 +87,9 @@ pub struct Config {
     /// The other options for security and namespaces.
     #[serde(default)]
     pub rights: Rights,
+    /// What limits it.
+    #[serde(default)]
+    pub limits: Limits,
     /// A terminal.
     pub tty: bool,
     /// Stdin is kept open.
@@ -162,6 +166,7 @@ impl Config {
             uts: Namespace::Private,
             userns: Userns::Host,
             rights: Rights::default(),
+            limits: Limits::default(),
             tty: false,
             interactive: false,
             stdin_once: false,

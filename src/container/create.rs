@@ -122,6 +122,9 @@ fn check(request: &Request) -> Result<()> {
         let text = "ports cannot be published with `--network none`: nothing leads there";
         return Err(Fault::new(Kind::Usage, text).hint("leave out --network, or -p").into());
     }
+    if request.ipc == Namespace::Host && request.limits.shm_size.is_some() {
+        return Err(fault(Kind::Usage, "`--shm-size` means nothing with `--ipc host`: the memory is the host's"));
+    }
     if let Some(path) = request.cidfile.as_ref().filter(|path| path.exists()) {
         let text = format!("the container id file `{}` exists already", path.display());
         return Err(Fault::new(Kind::Usage, text).hint(format!("rm {}", path.display())).into());
@@ -245,6 +248,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         ipc: rights::decide_namespace(engine, "--ipc", &request.ipc)?,
         uts,
         userns,
+        limits: request.limits.settle(crate::rootless::is_root())?,
         tty: request.tty,
         interactive: request.interactive,
         stdin_once: request.interactive && !request.detach,

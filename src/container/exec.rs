@@ -1,6 +1,7 @@
 //! `exec`: one more process in a container that runs. No monitor: the caller is its parent.
 
 use super::happened;
+use super::pause::refuse_paused;
 use super::record::Container;
 use super::start::Terminal;
 use super::{environment, host, rights, spec};
@@ -43,6 +44,7 @@ pub struct ExecRequest {
 pub fn exec(engine: &Engine, container: &Container, request: ExecRequest, terminal: Terminal<'_>) -> Result<i32> {
     let deed = || format!("cannot run a command in container `{}`", container.config.name);
     let run = container.running().with_context(deed)?;
+    refuse_paused(container, &run).with_context(deed)?;
     let mut config = container.config.clone();
     if request.command.first().is_none_or(String::is_empty) {
         return Err(fault(Kind::Usage, "there is no command to run"));
@@ -76,7 +78,8 @@ pub fn exec(engine: &Engine, container: &Container, request: ExecRequest, termin
     let filter = rights::filter(&config);
     let (stdio, streams) = stdio(&request, terminal)?;
     timing::phase("prepare");
-    let target = ExecTarget { pidfd: pidfd.as_fd(), cgroup: None, filter };
+    let cgroup = run.cgroup.as_ref().map(|cgroup| cgroup.of_process(run.pid));
+    let target = ExecTarget { pidfd: pidfd.as_fd(), cgroup: cgroup.as_ref(), filter };
     if request.detach {
         // Somebody has to wait for it: until then it holds the container's process namespace, and the init that would
         // adopt it need not be one that reaps.

@@ -8,6 +8,7 @@ use crate::base::signal;
 use crate::base::time::rfc3339;
 use crate::engine::Engine;
 use crate::network::{CONTAINER_ADDRESS, GATEWAY, NetworkMode, PortMapping};
+use crate::runtime::cgroup::Cgroup;
 use serde_json::{Map, Value, json};
 
 /// Go's zero time, which podman and docker print for "never".
@@ -15,9 +16,10 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// The container as one JSON object.
 pub fn inspect(engine: &Engine, container: &Container) -> Value {
+    let container = &container.clone().with_updates();
     let config = &container.config;
     let status = container.status();
-    let running = matches!(status, Status::Running(_));
+    let running = matches!(&status, Status::Running(run) if !run.paused);
     let text = |name: &str| container.dir.join(name).display().to_string();
     let (image, digest) = match &config.root {
         RootSource::Image { id, manifest, .. } => (id.digits().to_owned(), manifest.to_string()),
@@ -86,14 +88,18 @@ fn state(container: &Container, status: &Status, running: bool) -> Value {
             .map_or((0, 0, 0, ""), |exit| (exit.code, exit.started, exit.finished, exit.error.as_str())),
         _ => (0, 0, 0, ""),
     };
+    let (paused, cgroup) = match status {
+        Status::Running(run) => (run.paused, run.cgroup.as_ref().map(Cgroup::path)),
+        _ => (false, None),
+    };
     let moment = |at: i64| if at == 0 { NEVER.to_owned() } else { time(at) };
     json!({
         "OciVersion": "1.3.0",
         "Status": status.word(),
         "Running": running,
-        "Paused": false,
+        "Paused": paused,
         "Restarting": matches!(status, Status::Restarting(_)),
-        "OOMKilled": false,
+        "OOMKilled": matches!(status, Status::Exited(exit) if exit.oom_killed),
         "Dead": false,
         "Pid": pid,
         "ConmonPid": monitor,
@@ -101,6 +107,7 @@ fn state(container: &Container, status: &Status, running: bool) -> Value {
         "Error": error,
         "StartedAt": moment(started),
         "FinishedAt": moment(finished),
+        "CgroupPath": cgroup.unwrap_or_default(),
         "Health": health,
         "StoppedByUser": container.stopped_mark().exists(),
     })
@@ -297,7 +304,7 @@ fn host_config(container: &Container) -> Value {
             _ => {}
         }
     }
-    json!({
+    let mut object = json!({
         "Binds": binds,
         "ContainerIDFile": config.cidfile.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         "LogConfig": log_config(container),
@@ -312,7 +319,6 @@ fn host_config(container: &Container) -> Value {
         "PidMode": config.pid,
         "UTSMode": config.uts,
         "UsernsMode": if config.userns.is_apart() { config.userns.to_string() } else { String::new() },
-        "CgroupMode": "private",
         "Privileged": config.privileged,
         "ReadonlyRootfs": config.read_only,
         "SecurityOpt": config.rights.security.words,
@@ -323,7 +329,10 @@ fn host_config(container: &Container) -> Value {
             "PathOnHost": device.host, "PathInContainer": device.container, "CgroupPermissions": device.access,
         })).collect::<Vec<_>>(),
         "DeviceCgroupRules": config.rights.device_rules,
-        "ShmSize": 65_536_000,
         "Tmpfs": tmpfs,
-    })
+    });
+    if let (Value::Object(object), Value::Object(limits)) = (&mut object, super::limits::host_config(config)) {
+        object.extend(limits);
+    }
+    object
 }

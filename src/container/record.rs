@@ -22,6 +22,7 @@ use crate::base::fs::{create_new, read_limited, remove_tree};
 use crate::base::id::ContainerId;
 use crate::base::lock::{Lock, Share, is_held};
 use crate::network::PortMapping;
+use crate::runtime::cgroup::Cgroup;
 use crate::sys::proc;
 use anyhow::{Context, Result};
 use rustix::io::Errno;
@@ -64,6 +65,12 @@ pub struct Run {
     /// The end of the run before, while the monitor waits to start the next one.
     #[serde(default)]
     pub waits: Option<Exit>,
+    /// Its cgroup, if it has one.
+    #[serde(default)]
+    pub cgroup: Option<Cgroup>,
+    /// Not kept: its processes are stopped just now (`pause`).
+    #[serde(skip)]
+    pub paused: bool,
 }
 
 /// How a run ended.
@@ -80,6 +87,9 @@ pub struct Exit {
     /// How often the restart policy had started it.
     #[serde(default)]
     pub restarts: u32,
+    /// The kernel has killed a process of it for want of memory.
+    #[serde(default)]
+    pub oom_killed: bool,
 }
 
 /// What a container is doing.
@@ -103,6 +113,7 @@ impl Status {
         match self {
             Self::Created => "created",
             Self::Starting => "initialized",
+            Self::Running(run) if run.paused => "paused",
             Self::Running(_) => "running",
             Self::Restarting(_) => "restarting",
             Self::Exited(_) => "exited",
@@ -140,7 +151,10 @@ impl Container {
         if is_held(&lock) {
             return match run() {
                 Some(run) if run.waits.is_some() => Status::Restarting(run),
-                Some(run) => Status::Running(run),
+                Some(mut run) => {
+                    run.paused = run.cgroup.as_ref().is_some_and(Cgroup::is_frozen);
+                    Status::Running(run)
+                }
                 None => Status::Starting,
             };
         }
@@ -232,7 +246,8 @@ fn lost(run: &Run) -> Exit {
     if let Some(exit) = &run.waits {
         return Exit { error: error.into(), ..exit.clone() };
     }
-    Exit { code: 137, started: run.started, finished: run.started, error: error.into(), restarts: run.restarts }
+    let (restarts, oom_killed) = (run.restarts, false);
+    Exit { code: 137, started: run.started, finished: run.started, error: error.into(), restarts, oom_killed }
 }
 
 /// Begin a container: its folders, its lock (held by the caller from now on), its config, and last its name.
@@ -490,6 +505,7 @@ fn heal_one(dirs: &Dirs, id: &ContainerId, become_root: &mut dyn FnMut() -> Resu
     if container.exit().is_none() {
         let run: Option<Run> =
             read_limited(&container.lock_path(), LIMIT).ok().and_then(|b| serde_json::from_slice(&b).ok());
+        super::limits::remove_leftover(&container, run.as_ref());
         if let Some(run) = run {
             if let Some(pidfd) = proc::open(run.pid, run.pid_started).filter(|_| run.boot == proc::boot_id()) {
                 proc::kill_and_wait(&pidfd, 10_000);

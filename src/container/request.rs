@@ -5,6 +5,7 @@
 
 use super::environment::Changes;
 use super::life::LifeRequest;
+use super::limits::Limits;
 use super::mounts::{ImageVolumes, Mount};
 use super::rights::Rights;
 use super::rights::namespaces::Namespace;
@@ -80,6 +81,8 @@ pub struct Request {
     pub env_changes: Changes,
     /// `--userns`.
     pub userns: Userns,
+    /// Memory, processors, processes and all else that is limited.
+    pub limits: Limits,
     /// `-t`.
     pub tty: bool,
     /// `-i`.

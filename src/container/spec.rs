@@ -3,6 +3,7 @@
 //! The tables are podman's: mounts, `/dev`, masks. See <https://github.com/opencontainers/runtime-spec>.
 
 use super::config::Config;
+use super::limits::DEFAULT_SHM;
 use super::mounts::{self, Lent};
 use super::rights::namespaces::Namespace;
 use super::rights::{self, idmap};
@@ -11,8 +12,7 @@ use crate::runtime::{capabilities, defaults};
 use anyhow::Result;
 use oci_spec::runtime::{
     Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType,
-    Mount, MountBuilder, PosixRlimitBuilder, PosixRlimitType, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
-    UserBuilder,
+    Mount, MountBuilder, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,9 @@ pub fn spec(config: &Config, host: &Host) -> Result<Spec> {
         linux =
             linux.sysctl(std::collections::HashMap::from([("net.ipv4.ping_group_range".to_owned(), "0 0".to_owned())]));
     }
+    if let Some(resources) = config.limits.resources.to_oci()? {
+        linux = linux.resources(resources);
+    }
     if let Some(maps) = &host.rights.maps {
         linux = linux.uid_mappings(idmap::specified(&maps.uids)?).gid_mappings(idmap::specified(&maps.gids)?);
     }
@@ -80,29 +83,31 @@ pub fn process(config: &Config, host: &Host) -> Result<Process> {
         .inheritable(none())
         .ambient(none())
         .build()?;
-    let files = PosixRlimitBuilder::default()
-        .typ(PosixRlimitType::RlimitNofile)
-        .soft(host.open_files)
-        .hard(host.open_files)
-        .build()?;
     let user = match config.user.as_str() {
         "" => UserBuilder::default().uid(0u32).gid(0u32).username("0").build()?,
         name => UserBuilder::default().uid(0u32).gid(0u32).username(name).build()?,
     };
-    Ok(ProcessBuilder::default()
+    let mut builder = ProcessBuilder::default();
+    if let Some(score) = config.limits.oom_score_adj {
+        builder = builder.oom_score_adj(score);
+    }
+    Ok(builder
         .terminal(config.tty)
         .user(user)
         .args(config.args.clone())
         .env(config.env.clone())
         .cwd(config.workdir.clone())
         .capabilities(capabilities)
-        .rlimits(vec![files])
+        .rlimits(config.limits.rlimits(host.open_files)?)
         .no_new_privileges(false)
         .build()?)
 }
 
 fn namespaces(config: &Config, host: &Host) -> Result<Vec<LinuxNamespace>> {
-    let mut types = vec![LinuxNamespaceType::Mount, LinuxNamespaceType::Cgroup];
+    let mut types = vec![LinuxNamespaceType::Mount];
+    if !config.limits.host_cgroupns {
+        types.push(LinuxNamespaceType::Cgroup);
+    }
     if host.rights.maps.is_some() {
         types.push(LinuxNamespaceType::User);
     }
@@ -190,7 +195,8 @@ fn system_mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
         list.push(mount("/dev/mqueue", "mqueue", "mqueue", &secure)?);
         // Another container's comes from there.
         if !matches!(config.ipc, Namespace::Container(_) | Namespace::Closed) {
-            list.push(mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"])?);
+            let size = format!("size={}", config.limits.shm_size.unwrap_or(DEFAULT_SHM));
+            list.push(mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size])?);
         }
     }
     let access = if config.privileged { "rw" } else { "ro" };

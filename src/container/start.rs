@@ -7,14 +7,14 @@ use super::health::{Target, Watch};
 use super::life::RestartPolicy;
 use super::record::{Container, Exit, Run, Status};
 use super::root::{self, Fuse, Prepared};
-use super::{host, mounts, rights, spec};
+use super::{host, limits, mounts, rights, spec};
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
 use crate::base::timing;
 use crate::engine::Engine;
 use crate::monitor::confine::Duty;
-use crate::monitor::{self, AttachOptions, Outcome, Streams};
+use crate::monitor::{self, AttachOptions, End, Outcome, Streams};
 use crate::network::{self, Forwarder, Listener, NetworkMode, PortMapping, Slirp};
 use crate::runtime::{self, Bundle, Stdio, hooks};
 use crate::sys::proc;
@@ -50,12 +50,13 @@ pub struct Terminal<'a> {
 pub enum Started {
     /// It runs, and nobody is attached any more.
     Running,
-    /// It has ended with this code.
-    Ended(i32),
+    /// It has ended.
+    Ended(End),
 }
 
 /// Start a container that exists. One that runs already is left alone, or attached to.
 pub fn start(engine: &Engine, container: &Container, mode: Mode, terminal: Terminal<'_>) -> Result<Started> {
+    let container = &container.clone().with_updates();
     let lock = match Lock::try_acquire(&container.lock_path(), Share::Exclusive)? {
         Some(lock) => lock,
         None => {
@@ -95,7 +96,7 @@ pub(super) fn launch(
     timing::phase("prepare");
     // The lock goes with the fork: the child's copy keeps it when ours is closed, with the closure.
     let mut connection = monitor::fork(move |connection| {
-        let anew = || prepare(engine, container, &Mode::Detached, terminal);
+        let anew = || prepare(engine, &container.clone().with_updates(), &Mode::Detached, terminal);
         supervise(&engine.dirs, container, plan, lock, connection, events, &anew)
     })?;
     monitor::await_started(&mut connection).with_context(named)?;
@@ -116,10 +117,10 @@ fn attend(
     let outcome = monitor::attach(connection, options, terminal.stdin, terminal.stdout, terminal.stderr)?;
     timing::phase("ended");
     match outcome {
-        Outcome::Exited(code) => Ok(Started::Ended(code)),
+        Outcome::Exited(end) => Ok(Started::Ended(end)),
         Outcome::Detached => Ok(Started::Running),
         Outcome::MonitorGone => match container.status() {
-            Status::Exited(exit) => Ok(Started::Ended(exit.code)),
+            Status::Exited(exit) => Ok(Started::Ended(End { code: exit.code, out_of_memory: exit.oom_killed })),
             _ => Err(fault(Kind::Other, format!("the monitor of container `{}` was killed", container.config.name))),
         },
     }
@@ -146,11 +147,13 @@ struct Plan {
     ports: Vec<PortMapping>,
     trees: Vec<runtime::Tree>,
     restarts: u32,
+    cgroup: Option<limits::Plan>,
 }
 
 /// Everything on disk that a run needs, made before the fork.
 fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Terminal<'_>) -> Result<Plan> {
     let config = &container.config;
+    let cgroup = limits::Plan::of(container, engine.caller().0)?;
     if config.damaged {
         let fault = Fault::new(Kind::BadData, "its config.json cannot be read");
         return Err(fault.hint(format!("box rm {}", config.name)).into());
@@ -184,7 +187,7 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     } else {
         None
     };
-    Ok(Plan { spec, root, size, listeners, ports, trees, restarts: 0 })
+    Ok(Plan { spec, root, size, listeners, ports, trees, restarts: 0, cgroup })
 }
 
 /// The container whose monitor this is.
@@ -236,14 +239,15 @@ fn supervise(
         let finished = result.ok();
         let code = finished.as_ref().map_or(137, |finished| finished.ended.code());
         let error = if finished.is_none() { "the monitor failed" } else { "" };
-        let (started, restarts) = (live.started, again.times);
-        let mut exit = Exit { code, started, finished: super::now(), error: error.into(), restarts };
+        let (started, restarts, oom_killed) = (live.started, again.times, live.cgroup.oom_killed());
+        let end = End { code, out_of_memory: oom_killed };
+        let mut exit = Exit { code, started, finished: super::now(), error: error.into(), restarts, oom_killed };
         live.end(container);
         let removed = container.config.remove && !again.may_follow(container, &exit, forced);
         happened::died(dirs, container, code, removed);
         if again.may_follow(container, &exit, forced) {
             if let Some(finished) = finished {
-                finished.announce(code);
+                finished.announce(end);
             }
             match again.follows(container, &exit).then(|| rerun(container, anew, again.times)) {
                 Some(Ok(next)) => {
@@ -259,7 +263,7 @@ fn supervise(
         }
         finish(dirs, container, &exit, lock);
         if let Some(finished) = finished {
-            finished.announce(code);
+            finished.announce(end);
         }
         return 0;
     }
@@ -308,6 +312,7 @@ struct Live {
     listener: Option<UnixListener>,
     helpers: Helpers,
     fuse: Option<Fuse>,
+    cgroup: limits::Held,
     started: i64,
     spec: Spec,
 }
@@ -345,6 +350,9 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
     };
     let (stdio, mut streams) = stdio(config, plan.size)?;
     let accounts = rights::accounts::of(config);
+    // Before init, which is born into it.
+    let cgroup = limits::Held::make(plan.cgroup.as_ref())?;
+    let cgroup_folder = cgroup.open()?;
     let bundle = Bundle {
         spec: &plan.spec,
         root: plan.root.rootfs(if mapped { &container.dir } else { Path::new("") }),
@@ -352,7 +360,7 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
         init: config.init,
         filter: rights::filter(config),
         owner: hooks::Owner { id: config.id.as_str(), bundle: &container.dir },
-        cgroup: None,
+        cgroup: cgroup_folder.as_ref().map(AsFd::as_fd),
         trees: &plan.trees,
         accounts: accounts.as_ref(),
     };
@@ -364,6 +372,7 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
         rustix::process::chdir("/")?;
     }
     timing::phase("clone init");
+    cgroup.leave()?;
     // While init mounts, the helper makes its interface.
     let mut helpers = Helpers { listeners: plan.listeners, ..Helpers::default() };
     if config.network == NetworkMode::Slirp4netns {
@@ -394,11 +403,14 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
         ports: plan.ports,
         restarts: plan.restarts,
         waits: None,
+        cgroup: cgroup.kept(),
+        paused: false,
     })?;
     again::write_pids(container, pid)?;
     let running = starting.start()?;
     timing::phase("exec");
-    Ok(Live { pid, pidfd: running.pidfd, streams, listener: Some(listener), helpers, fuse, started, spec: plan.spec })
+    let (streams, listener, pidfd) = (streams, Some(listener), running.pidfd);
+    Ok(Live { pid, pidfd, streams, listener, helpers, fuse, cgroup, started, spec: plan.spec })
 }
 
 /// The container's end of its streams, and ours; a terminal's comes from init.

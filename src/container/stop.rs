@@ -62,6 +62,10 @@ pub fn ask(engine: &Engine, container: &Container, options: StopOptions) -> Resu
     let deadline = (timeout >= 0).then(|| timing::now().saturating_add(timeout.saturating_mul(1_000_000_000)));
     let number = if timeout == 0 { signal::SIGKILL } else { options.signal.unwrap_or(container.config.stop_signal) };
     signals::send(pidfd.as_fd(), number).or_else(gone_is_fine).with_context(deed)?;
+    if let (true, Some(cgroup)) = (run.paused, &run.cgroup) {
+        // Only now, so that the signal is the first that it hears.
+        cgroup.thaw().with_context(deed)?;
+    }
     Ok(Some(Stopping { pidfd: Some(pidfd), deadline }))
 }
 

@@ -1,7 +1,7 @@
 //! The client's side: attaching to a container, waiting for its end, sending it a signal.
 
 use super::copy::{Input, Output, Step, buffer};
-use super::wire::{self, Inbox, MAX_REPLY, Type, Wants};
+use super::wire::{self, End, Inbox, MAX_REPLY, Type, Wants};
 use crate::base::error::{Kind, fault};
 use crate::base::timing;
 use crate::sys::signals::{self, Caught};
@@ -41,8 +41,8 @@ impl AttachOptions {
 /// How an attachment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The container has ended with this code, and all its output is written.
-    Exited(i32),
+    /// The container has ended so, and all its output is written.
+    Exited(End),
     /// The user typed the detach keys, or our terminal has gone.
     Detached,
     /// The connection closed without an exit code: the monitor was killed.
@@ -78,8 +78,8 @@ pub fn attach(
     let Some(mut peer) = greet(connection, wants, terminal.size_now().unwrap_or_default())? else {
         return Ok(Outcome::MonitorGone);
     };
-    if let Some(code) = peer.code {
-        return Ok(Outcome::Exited(code));
+    if let Some(end) = peer.end {
+        return Ok(Outcome::Exited(end));
     }
     let keys = options.tty.then_some(options.detach_keys.as_slice());
     let input = peer.lent.stdin.take().map(|to| Input::new(stdin, to, keys));
@@ -108,7 +108,7 @@ pub fn wait(connection: &UnixStream, timeout: Option<Duration>) -> Result<Waited
         let open = inbox.fill(connection.as_fd()).context("cannot hear from the monitor")?;
         while let Some(frame) = inbox.next().context("cannot understand the monitor")? {
             if frame.kind == Type::Exited {
-                return Ok(Waited::Exited(frame.i32_at(0).unwrap_or(-1)));
+                return Ok(Waited::Exited(frame.end().code));
             }
         }
         if !open {
@@ -127,7 +127,7 @@ pub(super) struct Peer {
     connection: UnixStream,
     inbox: Inbox,
     lent: Lent,
-    code: Option<i32>,
+    end: Option<End>,
 }
 
 /// The descriptors that it lends us.
@@ -145,12 +145,12 @@ fn greet(connection: UnixStream, wants: Wants, size: tty::Size) -> Result<Option
     hello.extend_from_slice(&size.cols.to_le_bytes());
     // A monitor that has just ended may still have left us its last word.
     let _ = wire::send(&connection, Type::Hello, &hello, &[]);
-    let mut peer = Peer { connection, inbox: Inbox::new(MAX_REPLY), lent: Lent::default(), code: None };
+    let mut peer = Peer { connection, inbox: Inbox::new(MAX_REPLY), lent: Lent::default(), end: None };
     loop {
         let open = peer.inbox.fill(peer.connection.as_fd()).context("cannot hear from the monitor")?;
         match peer.inbox.next().context("cannot understand the monitor")? {
             Some(frame) if frame.kind == Type::Exited => {
-                peer.code = frame.i32_at(0);
+                peer.end = Some(frame.end());
                 return Ok(Some(peer));
             }
             Some(frame) => {
@@ -235,6 +235,9 @@ pub(super) enum Other<'a> {
     Child(BorrowedFd<'a>, Option<OwnedFd>),
 }
 
+/// A child's own code is collected by its parent.
+const CHILD_ENDED: End = End { code: 0, out_of_memory: false };
+
 impl Other<'_> {
     fn fd(&self) -> BorrowedFd<'_> {
         match self {
@@ -264,11 +267,11 @@ impl Other<'_> {
 
     /// Something has come from there: how it ended, if it did.
     fn hear(&mut self) -> Result<Option<Outcome>> {
-        let Self::Monitor(peer) = self else { return Ok(Some(Outcome::Exited(0))) };
+        let Self::Monitor(peer) = self else { return Ok(Some(Outcome::Exited(CHILD_ENDED))) };
         let open = peer.inbox.fill(peer.connection.as_fd()).context("cannot hear from the monitor")?;
         while let Some(frame) = peer.inbox.next().context("cannot understand the monitor")? {
             if frame.kind == Type::Exited {
-                return Ok(Some(Outcome::Exited(frame.i32_at(0).unwrap_or(-1))));
+                return Ok(Some(Outcome::Exited(frame.end())));
             }
         }
         Ok((!open).then_some(Outcome::MonitorGone))

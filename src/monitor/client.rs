@@ -2,7 +2,7 @@
 
 use super::logs::Stream;
 use super::stdio::set_nonblocking;
-use super::wire::{self, Frame, Inbox, MAX_REQUEST, Type, Wants};
+use super::wire::{self, End, Frame, Inbox, MAX_REQUEST, Type, Wants};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use std::io;
@@ -158,8 +158,8 @@ impl Client {
     }
 
     /// Say that the container has ended. A client that does not listen is left alone.
-    pub fn announce(&self, code: i32) {
-        let _ = wire::send(&self.connection, Type::Exited, &code.to_le_bytes(), &[]);
+    pub fn announce(&self, end: End) {
+        let _ = wire::send(&self.connection, Type::Exited, &end.to_bytes(), &[]);
     }
 }
 

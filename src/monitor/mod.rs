@@ -20,7 +20,7 @@
 //!    ── Resize [rows, cols] ────────────►
 //!    ── Signal [number] ────────────────►  for init, through its pidfd
 //!    ── StdinEnd ───────────────────────►  closes the container's stdin if it was opened for one client
-//!    ◄── Exited [code] ──────────────────  all output is in the pipes by then
+//!    ◄── Exited [code, whether for want of memory]  all output is in the pipes by then
 //! ```
 //!
 //! Bytes never pass through the control connection, so a client copies with splice(2) and a dead one is a closed pipe.
@@ -49,3 +49,4 @@ pub use serve::{Attendant, Finished, Session, serve};
 pub use socket::{connect, listen};
 pub use start::{await_started, report_failed, report_started};
 pub use stdio::{PipesForContainer, Streams, pipes};
+pub use wire::End;

@@ -4,7 +4,7 @@ use super::client::Client;
 use super::logs::{LogConfig, Stream, Writer};
 use super::socket;
 use super::stdio::{Streams, set_nonblocking};
-use super::wire::{Frame, Type, Wants};
+use super::wire::{End, Frame, Type, Wants};
 use crate::base::signal::SIGTERM;
 use crate::base::timing;
 use crate::sys::process::{self, Ended};
@@ -110,15 +110,15 @@ pub fn serve(session: Session<'_>) -> Result<Finished> {
 
 impl Finished {
     /// Tell every client, also those that are connecting just now, and close.
-    pub fn announce(self, code: i32) {
+    pub fn announce(self, end: End) {
         while let Ok((connection, _)) = self.listener.accept() {
             if socket::is_trusted(&connection)
                 && let Ok(client) = Client::new(connection)
             {
-                client.announce(code);
+                client.announce(end);
             }
         }
-        self.clients.iter().for_each(|client| client.announce(code));
+        self.clients.iter().for_each(|client| client.announce(end));
     }
 }
 

@@ -64,7 +64,7 @@ impl Container {
             });
             let finished = finished.unwrap();
             let code = finished.ended.code();
-            finished.announce(code);
+            finished.announce(end(code));
             0
         })
         .unwrap();
@@ -101,6 +101,10 @@ impl Drop for Container {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+fn end(code: i32) -> End {
+    End { code, out_of_memory: false }
 }
 
 fn command(script: &str, how: How) -> (Command, Streams) {
@@ -167,7 +171,7 @@ fn output_code_and_log() {
         let outcome =
             attach(container.first.take().unwrap(), &ALL, null().as_fd(), write.as_fd(), write_err.as_fd()).unwrap();
         drop((write, write_err));
-        assert_eq!(outcome, Outcome::Exited(7));
+        assert_eq!(outcome, Outcome::Exited(end(7)));
         assert_eq!((out.join().unwrap(), err.join().unwrap()), (b"out\nend".to_vec(), b"err\n".to_vec()));
         if driver != Driver::None {
             let logged = String::from_utf8(container.logged()).unwrap();
@@ -207,7 +211,7 @@ fn bytes_pass_unchanged_both_ways() {
             let outcome = container.attach(File::open(&path).unwrap(), &file).unwrap();
             (std::fs::read(&out).unwrap(), outcome)
         };
-        assert_eq!(outcome, Outcome::Exited(0));
+        assert_eq!(outcome, Outcome::Exited(end(0)));
         assert!(result == data, "{} bytes of {}, piped: {piped}", result.len(), data.len());
         if driver == Driver::K8sFile {
             assert!(container.logged() == data, "the log has them too");
@@ -232,7 +236,7 @@ fn stdin_stays_open_for_later_clients_unless_it_is_for_one() {
     };
     let (one, first) = attach_with(container.first.take().unwrap(), "1\n");
     let (two, second) = attach_with(container.connect(), "2\n");
-    assert_eq!((one.join().unwrap(), two.join().unwrap()), (Outcome::Exited(0), Outcome::Exited(0)));
+    assert_eq!((one.join().unwrap(), two.join().unwrap()), (Outcome::Exited(end(0)), Outcome::Exited(end(0))));
     let (first, second) = (first.join().unwrap(), second.join().unwrap());
     assert!(first == second && (first == b"1 2\n" || first == b"2 1\n"), "{first:?} {second:?}");
 }
@@ -265,7 +269,7 @@ fn a_killed_client_harms_nobody() {
         feed.write_all(b"it\n").unwrap();
         let outcome = attach(container.connect(), &ALL, stdin.as_fd(), write.as_fd(), null().as_fd()).unwrap();
         drop(write);
-        assert_eq!(outcome, Outcome::Exited(0));
+        assert_eq!(outcome, Outcome::Exited(end(0)));
         assert!(out.join().unwrap().ends_with(b"got it\n"));
         let logged = String::from_utf8(container.logged()).unwrap();
         assert_eq!(logged.lines().count(), 301);
@@ -284,7 +288,7 @@ fn a_reader_that_sleeps_slows_the_container_and_gets_all() {
         std::thread::spawn(move || attach(connection, &ALL, null().as_fd(), write.as_fd(), null().as_fd()).unwrap());
     assert_eq!(wait(&waiter, None).unwrap(), Waited::Exited(0));
     assert_eq!(collect(read).join().unwrap().len(), 100_000);
-    assert_eq!(client.join().unwrap(), Outcome::Exited(0));
+    assert_eq!(client.join().unwrap(), Outcome::Exited(end(0)));
     // Without an end: it is held up, until the reader goes.
     let mut container = Container::run("head -c 3000000 /dev/zero", PLAIN);
     let connection = container.connect();
@@ -351,7 +355,7 @@ fn signals_are_passed_on_or_kill() {
         let Fork::Parent(pid) = process::fork().unwrap() else {
             let options = AttachOptions { sig_proxy, ..ALL };
             let outcome = attach(connection, &options, null().as_fd(), write.as_fd(), null().as_fd());
-            process::exit_now(if let Ok(Outcome::Exited(code)) = outcome { code } else { 99 });
+            process::exit_now(if let Ok(Outcome::Exited(end)) = outcome { end.code } else { 99 });
         };
         drop((connection, write));
         let mut up = [0; 3];
@@ -398,7 +402,7 @@ fn a_terminal_has_keys_a_size_and_a_way_out() {
     });
     expect(&ours, "now 5 6");
     rustix::io::write(&ours, b"\x03").unwrap();
-    assert_eq!(client.join().unwrap(), Outcome::Exited(130));
+    assert_eq!(client.join().unwrap(), Outcome::Exited(end(130)));
     assert_eq!(wait(&waiter, None).unwrap_or(Waited::MonitorGone), Waited::Exited(130));
     assert!(!raw());
 }
@@ -413,7 +417,7 @@ fn the_last_words_on_a_terminal_arrive() {
         let options = AttachOptions { tty: true, ..ALL };
         let outcome = attach(container.first.take().unwrap(), &options, null().as_fd(), write.as_fd(), null().as_fd());
         drop(write);
-        assert_eq!(outcome.unwrap(), Outcome::Exited(0));
+        assert_eq!(outcome.unwrap(), Outcome::Exited(end(0)));
         let text = String::from_utf8(out.join().unwrap()).unwrap();
         assert!(text.ends_with("1999\r\n2000\r\n"), "{} bytes", text.len());
     }

@@ -39,7 +39,7 @@ pub enum Type {
     Failed = 102,
     /// The answer to `Hello`: which descriptors are beside it (bits of [`Wants`]).
     Streams = 103,
-    /// The container has ended with this code.
+    /// The container has ended ([`End`]).
     Exited = 104,
 }
 
@@ -91,7 +91,29 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
+/// How a container has ended, as its clients hear it: the payload of [`Type::Exited`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// The command's code, or 128 and a signal's number.
+    pub code: i32,
+    /// The kernel has killed a process of it for want of memory.
+    pub out_of_memory: bool,
+}
+
+impl End {
+    /// As a payload.
+    pub fn to_bytes(self) -> [u8; 5] {
+        let [a, b, c, d] = self.code.to_le_bytes();
+        [a, b, c, d, u8::from(self.out_of_memory)]
+    }
+}
+
 impl Frame {
+    /// The payload of [`Type::Exited`].
+    pub fn end(&self) -> End {
+        End { code: self.i32_at(0).unwrap_or(-1), out_of_memory: self.payload.get(4) == Some(&1) }
+    }
+
     /// A little-endian number of the payload.
     pub fn i32_at(&self, offset: usize) -> Option<i32> {
         Some(i32::from_le_bytes(self.payload.get(offset..offset + 4)?.try_into().ok()?))

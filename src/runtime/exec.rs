@@ -4,10 +4,11 @@
 //! for the moment of the clone. An ordinary user cannot change it back (the kernel wants CAP_SYS_ADMIN in the user
 //! namespace that owns ours): whatever such a caller forks later is born into the container too.
 
+use super::cgroup::Cgroup;
 use super::create::{filter_program, process_of};
 use super::labels::Labels;
 use super::report::{self, Message};
-use super::{Filter, Stdio, process as steps, scheduling, terminal};
+use super::{Filter, Stdio, process as steps, scheduling, settings, terminal};
 use crate::base::error::{Kind, fault};
 use crate::sys::process::{self, Cloned};
 use crate::sys::root::Root;
@@ -23,8 +24,8 @@ use std::path::Path;
 pub struct ExecTarget<'a> {
     /// Its init.
     pub pidfd: BorrowedFd<'a>,
-    /// Its cgroup (v2), to be born into.
-    pub cgroup: Option<BorrowedFd<'a>>,
+    /// Its cgroup, to be born into, or moved into before the command runs.
+    pub cgroup: Option<&'a Cgroup>,
     /// The system call filter.
     pub filter: Filter,
 }
@@ -50,10 +51,13 @@ pub fn exec(target: ExecTarget<'_>, process: &Process, spec: &Spec, stdio: Stdio
     let join = joined(spec);
     let (ours, theirs) = report::pair()?;
     // Inherited by the child, which cannot write its own once it is in the container.
-    super::settings::set_oom_score(process)?;
+    settings::set_oom_score(process)?;
     let initial = process.exec_cpu_affinity().as_ref().and_then(|affinity| affinity.initial().as_deref());
     let affinity = initial.map(scheduling::set_affinity).transpose()?;
-    let Some(Cloned { pid, pidfd }) = clone_into(target, join)? else {
+    let folder = target.cgroup.map(Cgroup::open).transpose()?;
+    let mut outside = false;
+    let Some(Cloned { pid, pidfd }) = clone_into(target.pidfd, folder.as_ref().map(AsFd::as_fd), &mut outside, join)?
+    else {
         drop(ours);
         let error = run(target.pidfd, join, (process, spec), stdio, theirs.as_fd());
         report::send_failed(theirs.as_fd(), &error);
@@ -63,7 +67,9 @@ pub fn exec(target: ExecTarget<'_>, process: &Process, spec: &Spec, stdio: Stdio
     if let Some(before) = affinity {
         rustix::thread::sched_setaffinity(None, &before).context("cannot return to the processors of before")?;
     }
-    let result = converse(ours.as_fd(), target.filter, spec, process);
+    // It waits for our word, so nothing of the command runs outside of its limits.
+    let moved = target.cgroup.filter(|_| outside).map_or(Ok(()), |cgroup| cgroup.adopt(pid));
+    let result = moved.and_then(|()| converse(ours.as_fd(), target.filter, spec, process));
     match result {
         Ok(master) => Ok(ExecChild { pid, pidfd, master }),
         Err(error) => {
@@ -99,11 +105,18 @@ fn joined(spec: &Spec) -> ThreadNameSpaceType {
 
 /// Clone a child into the container's pid namespace, not dumpable from its first moment there: processes of the
 /// container see it before it has joined the rest, and must not reach our descriptors (CVE-2016-9962).
-fn clone_into(target: ExecTarget<'_>, join: ThreadNameSpaceType) -> Result<Option<Cloned>> {
+///
+/// A cgroup into which we may not clone leaves it in ours, which `outside` tells.
+fn clone_into(
+    pidfd: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
+    outside: &mut bool,
+    join: ThreadNameSpaceType,
+) -> Result<Option<Cloned>> {
     let pid_namespace = ThreadNameSpaceType::from_bits_retain(LinuxNamespaceType::Pid as u32);
     let ours = if join.intersects(pid_namespace) {
         let ours = rustix::fs::open("/proc/self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        rustix::thread::move_into_thread_name_spaces(target.pidfd, pid_namespace).map_err(|error| match error {
+        rustix::thread::move_into_thread_name_spaces(pidfd, pid_namespace).map_err(|error| match error {
             rustix::io::Errno::SRCH => fault(Kind::WrongState, "the container is not running"),
             error => anyhow::Error::new(error).context("cannot join the container's pid namespace"),
         })?;
@@ -112,7 +125,11 @@ fn clone_into(target: ExecTarget<'_>, join: ThreadNameSpaceType) -> Result<Optio
         None
     };
     process::set_dumpable(false)?;
-    let cloned = process::clone3(0, target.cgroup);
+    let mut cloned = process::clone3(0, cgroup);
+    if cgroup.is_some() && matches!(&cloned, Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied) {
+        *outside = true;
+        cloned = process::clone3(0, None);
+    }
     if matches!(cloned, Ok(None)) {
         return Ok(None);
     }

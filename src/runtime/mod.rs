@@ -44,6 +44,7 @@ pub use accounts::Accounts;
 pub use create::{Running, Starting, create};
 pub use exec::{ExecChild, ExecTarget, exec};
 pub use seccomp::default_profile as default_seccomp;
+pub use settings::own_limit;
 pub use tree::tree_of;
 
 use oci_spec::runtime::Spec;

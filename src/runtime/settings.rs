@@ -90,6 +90,12 @@ pub(super) fn set_limits(process: &Process) -> Result<()> {
     Ok(())
 }
 
+/// This process's own limit of a name such as `RLIMIT_NOFILE`, soft and hard; the greatest number for none.
+pub fn own_limit(name: &str) -> Result<(u64, u64)> {
+    let limit = rustix::process::getrlimit(resource(name.parse()?));
+    Ok((limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX)))
+}
+
 fn resource(kind: PosixRlimitType) -> Resource {
     match kind {
         PosixRlimitType::RlimitCpu => Resource::Cpu,

@@ -43,6 +43,7 @@ mod images;
 mod import;
 mod inspect;
 mod life;
+mod limits;
 mod logs;
 mod options;
 mod port;

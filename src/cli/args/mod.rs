@@ -13,6 +13,7 @@ pub mod rights;
 pub mod making;
 pub mod login;
 pub mod push;
+pub mod limits;
 pub mod run;
 pub mod system;
 pub mod volumes;
@@ -90,6 +91,10 @@ Containers:
   start      Start containers that are not running
   stop       Stop containers: a signal, some patience, then SIGKILL
   restart    Stop containers and start them again
+  pause      Stop all processes of containers where they are
+  unpause    Let paused containers go on
+  stats      Show what containers use: processors, memory, network, disks
+  update     Change the limits of containers
   kill       Send a signal to containers
   rm         Remove containers
   rename     Give a container another name
@@ -157,6 +162,14 @@ pub enum Verb {
     Stop(containers::Stop),
     /// Stop containers and start them again
     Restart(life::Restart),
+    /// Change the limits of containers
+    Update(limits::Update),
+    /// Show what containers use: processors, memory, network, disks
+    Stats(limits::Stats),
+    /// Let paused containers go on
+    Unpause(limits::Unpause),
+    /// Stop all processes of containers where they are
+    Pause(limits::Pause),
     /// Send a signal to containers
     Kill(containers::Kill),
     /// Remove containers
@@ -245,6 +258,14 @@ pub enum ContainerVerb {
     Stop(containers::Stop),
     /// Stop containers and start them again
     Restart(life::Restart),
+    /// Change the limits of containers
+    Update(limits::Update),
+    /// Show what containers use: processors, memory, network, disks
+    Stats(limits::Stats),
+    /// Let paused containers go on
+    Unpause(limits::Unpause),
+    /// Stop all processes of containers where they are
+    Pause(limits::Pause),
     /// Send a signal to containers
     Kill(containers::Kill),
     /// Remove containers

@@ -1,6 +1,7 @@
 //! `run` and `create`.
 
 use super::life::LifeOptions;
+use super::limits::LimitFlags;
 use super::rights::RightsOptions;
 use super::{GoBool, switches};
 use crate::cli::complete;
@@ -148,6 +149,10 @@ pub struct ContainerOptions {
     /// Rights and namespaces.
     #[command(flatten)]
     pub rights: RightsOptions,
+
+    /// Memory, processors, processes and all else that is limited.
+    #[command(flatten)]
+    pub limits: LimitFlags,
 }
 
 /// Make a container from an image and run a command in it

@@ -35,6 +35,9 @@ use std::path::{Path, PathBuf};
 /// Controllers that carry limits. Not all are there, nor delegated to everybody.
 const CONTROLLERS: [&str; 7] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma"];
 
+/// The container's folder in a scope.
+const CONTAINER: &str = "container";
+
 /// A cgroup that exists, as it is kept in records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cgroup {
@@ -172,6 +175,11 @@ impl Cgroup {
         self.apply(&resources::settings(resources)?)
     }
 
+    /// Its path as the kernel has it in `/proc/PID/cgroup`.
+    pub fn path(&self) -> String {
+        self.folder.strip_prefix(place::MOUNT).map_or_else(|_| String::new(), |path| format!("/{}", path.display()))
+    }
+
     /// The folder as a descriptor, to clone into.
     pub fn open(&self) -> Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -185,7 +193,7 @@ impl Cgroup {
         Self { folder: folder.unwrap_or_else(|| self.folder.clone()), scope: self.scope.clone() }
     }
 
-    /// Move a process in. Who has no right to (it comes from a session's cgroup, which is not the user's) asks systemd.
+    /// Move a process in; 0 is ourselves. Who has no right to (it comes from a session's cgroup, which is not the user's) asks systemd.
     pub fn adopt(&self, pid: i32) -> Result<()> {
         match (write(&self.folder.join("cgroup.procs"), &pid.to_string()), &self.scope) {
             (Ok(()), _) => Ok(()),
@@ -240,6 +248,11 @@ impl Cgroup {
     }
 }
 
+/// The cgroup that this process is in.
+pub fn own() -> Result<Cgroup> {
+    Ok(Cgroup { folder: place::of_process("self")?, scope: None })
+}
+
 fn deed(folder: &Path) -> String {
     format!("cannot make cgroup `{}`", folder.display())
 }
@@ -290,6 +303,11 @@ fn enable_on_the_way(folder: &Path) {
 
 /// Ask for a scope with ourselves in it, and divide it.
 fn scope(manager: Manager, slice: &str, name: &str, description: &str) -> Result<Cgroup> {
+    let unit = Some(Unit { manager, name: name.to_owned() });
+    // A monitor that starts its container again is in the scope already.
+    if let Some(scope) = place::of_process("self")?.parent().filter(|scope| scope.ends_with(name)) {
+        return Ok(Cgroup { folder: make_folder(&scope.join(CONTAINER))?, scope: unit });
+    }
     let pids = vec![std::process::id()];
     systemd::start_scope(manager, &Scope { name, slice, description, pids, properties: Vec::new() })?;
     // Where systemd has put us, whatever its slices look like.
@@ -297,8 +315,7 @@ fn scope(manager: Manager, slice: &str, name: &str, description: &str) -> Result
     if !scope.ends_with(name) {
         return Err(fault(Kind::Host, format!("systemd made `{name}`, but this process is in `{}`", scope.display())));
     }
-    divide(&scope, "monitor", "container")
-        .map(|folder| Cgroup { folder, scope: Some(Unit { manager, name: name.to_owned() }) })
+    Ok(Cgroup { folder: divide(&scope, "monitor", CONTAINER)?, scope: unit })
 }
 
 /// `--cgroups split`: the unit that we are in is divided as a scope of our own would be.

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// Where cgroup v2 is mounted on a host that has nothing else.
-const MOUNT: &str = "/sys/fs/cgroup";
+pub(super) const MOUNT: &str = "/sys/fs/cgroup";
 /// CGROUP2_SUPER_MAGIC of statfs(2).
 const CGROUP2: rustix::fs::FsWord = 0x6367_7270;
 
