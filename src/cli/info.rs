@@ -5,11 +5,12 @@ use super::args::host::Info;
 use super::output::print;
 use super::session;
 use super::template::Format;
-use crate::container::{self, Status};
+use crate::container::{self, Status, Summary};
 use crate::engine::Engine;
 use crate::image;
 use crate::rootless::Ids;
 use crate::runtime::capabilities;
+use crate::runtime::cgroup::{self, Why};
 use crate::store::driver::Driver;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -37,14 +38,16 @@ fn facts(engine: &Engine) -> Result<Value> {
         Driver::Copy => "copy",
     };
     let list = container::list(engine);
-    let running = list.iter().filter(|row| matches!(row.status, Status::Running(_))).count();
+    let is_paused = |row: &&Summary| matches!(&row.status, Status::Running(run) if run.paused);
+    let paused = list.iter().filter(is_paused).count();
+    let running = list.iter().filter(|row| matches!(row.status, Status::Running(_))).count() - paused;
     let images = image::list(&engine.store)?;
     let version = env!("CARGO_PKG_VERSION");
     Ok(json!({
         "Host": host(engine, &ids),
         "Store": {
             "ConfigFile": "",
-            "ContainerStore": { "Number": list.len(), "Paused": 0, "Running": running, "Stopped": list.len() - running },
+            "ContainerStore": { "Number": list.len(), "Paused": paused, "Running": running, "Stopped": list.len() - running - paused },
             "GraphDriverName": driver,
             "GraphRoot": engine.dirs.data.display().to_string(),
             "ImageStore": { "Number": images.len() },
@@ -63,12 +66,13 @@ fn host(engine: &Engine, ids: &Ids) -> Value {
     let kib = |name: &str| memory.iter().find(|(key, _)| key == name).map_or(0, |(_, kib)| kib * 1024);
     let uname = rustix::system::uname();
     let (uid, gid) = engine.caller();
-    let version = if std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() { "v2" } else { "v1" };
+    let cgroups = cgroup::driver(uid);
+    let version = if cgroups == cgroup::Driver::None(Why::OldVersion) { "v1" } else { "v2" };
     let rootless = !matches!(ids, Ids::Root);
     json!({
         "Arch": arch(),
-        "CgroupControllers": [],
-        "CgroupManager": "none",
+        "CgroupControllers": cgroups.controllers(),
+        "CgroupManager": cgroups.word(),
         "CgroupsVersion": version,
         "CPUs": std::thread::available_parallelism().map_or(1, usize::from),
         "Distribution": distribution(),

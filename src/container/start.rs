@@ -153,7 +153,7 @@ struct Plan {
 /// Everything on disk that a run needs, made before the fork.
 fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Terminal<'_>) -> Result<Plan> {
     let config = &container.config;
-    let cgroup = limits::Plan::of(container, engine.caller().0)?;
+    let mut cgroup = limits::Plan::of(container, engine.caller().0)?;
     if config.damaged {
         let fault = Fault::new(Kind::BadData, "its config.json cannot be read");
         return Err(fault.hint(format!("box rm {}", config.name)).into());
@@ -181,6 +181,9 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     let spec = spec::spec(config, &facts)?;
     mounts::own(engine, container, &spec)?;
     let trees = rights::trees(engine, config)?;
+    if let Some(cgroup) = &mut cgroup {
+        cgroup.limit_devices(container, &spec)?;
+    }
     let attached = matches!(mode, Mode::Attached(_));
     let size = if config.tty && attached {
         crate::sys::tty::size(terminal.stdout).map(|size| (size.rows, size.cols))

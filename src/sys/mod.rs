@@ -3,6 +3,7 @@
 //! What rustix or nix already offer as safe functions is used from there, everywhere; here is what they lack.
 #![allow(unsafe_code, reason = "this is the module that holds it")]
 
+pub mod bpf;
 pub mod descriptors;
 pub mod detached;
 pub mod holder;

@@ -247,3 +247,39 @@ fn root_exec_is_born_into_the_cgroup() {
         std::fs::remove_dir(folder).unwrap();
     }
 }
+
+#[test]
+fn root_devices_are_those_that_were_given() {
+    if !is_root() {
+        skip!("wants root");
+    }
+    let env = TestEnv::with_image();
+    // A node of the disk that the host runs from, say: its numbers stand for any device that was not given.
+    let made = |options: &[&str]| {
+        let deeds = ["do", "try", "mknod=/tmp/null", ";", "try", "open=/tmp/null", ";", "try", "open=/dev/kmsg"];
+        let fixed = ["run", "--rm", "--network", "none", "--cap-add", "MKNOD"];
+        unified(&env, &[&fixed[..], options, &["t"], &deeds].concat()).run().ok()
+    };
+    let kmsg = std::fs::File::open("/dev/kmsg").is_ok();
+    assert_eq!(made(&["-v", "/dev/kmsg:/dev/kmsg"]).lines().last(), kmsg.then_some("open=/dev/kmsg: ok"));
+    // What a node of it could be made of is refused at the open, whoever makes it.
+    let node = env.base.join("node");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &node,
+        rustix::fs::FileType::CharacterDevice,
+        rustix::fs::Mode::RUSR,
+        rustix::fs::makedev(1, 11),
+    )
+    .unwrap();
+    let folder = format!("{}:/nodes", env.base.display());
+    let open = |options: &[&str]| {
+        let fixed = ["run", "--rm", "--network", "none", "-v", &folder];
+        unified(&env, &[&fixed[..], options, &["t", "try", "open=/nodes/node"]].concat()).run().ok()
+    };
+    assert_eq!(open(&[]), "open=/nodes/node: EPERM");
+    if kmsg {
+        assert_eq!(open(&["--device-cgroup-rule", "c 1:* r"]), "open=/nodes/node: ok");
+        assert_eq!(open(&["--privileged"]), "open=/nodes/node: ok");
+    }
+}

@@ -1,5 +1,6 @@
 //! Limits of a container: what was asked for, what that is in the specification, and the cgroup that holds it.
 
+mod devices;
 mod parse;
 mod place;
 mod show;

@@ -1,7 +1,7 @@
 //! Where a container's cgroup is, from the decision before the fork to what a killed monitor leaves.
 
 use super::super::record::{Container, Run};
-use super::{Cgroups, Limits, Resources, Ulimit};
+use super::{Cgroups, Limits, Resources, Ulimit, devices};
 use crate::base::error::{Fault, Kind};
 use crate::base::timing;
 use crate::runtime::{
@@ -9,7 +9,7 @@ use crate::runtime::{
     cgroup::{self, Cgroup, Place},
 };
 use anyhow::Result;
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxResources, Spec};
 use std::os::fd::OwnedFd;
 
 /// The cgroup that a run will have.
@@ -19,6 +19,8 @@ pub struct Plan {
     description: String,
     asked: LinuxResources,
     defaults: LinuxResources,
+    /// The devices that a container of real root may use; kept where it can be.
+    devices: LinuxResources,
     /// Nothing was asked for that needs it: without it the container runs as well.
     optional: bool,
     monitor_stays: bool,
@@ -52,8 +54,17 @@ impl Plan {
             asked: asked.unwrap_or_default(),
             defaults: limits.resources.defaults(super::default_pids(&container.config)),
             optional: what.is_none(),
+            devices: LinuxResources::default(),
             monitor_stays: limits.cgroups == Cgroups::NoConmon,
         }))
+    }
+
+    /// Limit the use of devices to those of the specification, for a container of real root.
+    pub fn limit_devices(&mut self, container: &Container, spec: &Spec) -> Result<()> {
+        if !container.config.privileged && crate::rootless::is_root() {
+            self.devices.set_devices(Some(devices::rules(&container.config, spec)?));
+        }
+        Ok(())
     }
 }
 
@@ -75,6 +86,7 @@ impl Held {
                 timing::phase("cgroup");
                 // What nobody has asked for is kept where it can be.
                 let _ = cgroup.set(&plan.defaults);
+                let _ = cgroup.set(&plan.devices);
                 Ok(Self { cgroup: Some(cgroup), origin })
             }
             Err(_) if plan.optional => Ok(Self::default()),

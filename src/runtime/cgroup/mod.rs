@@ -13,6 +13,7 @@
 //!
 //! Sources: <https://docs.kernel.org/admin-guide/cgroup-v2.html>, <https://systemd.io/CGROUP_DELEGATION/>.
 
+mod devices;
 mod place;
 mod resources;
 mod state;
@@ -153,7 +154,8 @@ impl Cgroup {
             }
             Place::Split(name) => split(name)?,
         };
-        match cgroup.apply(&settings) {
+        let devices = resources.devices().as_deref().unwrap_or_default();
+        match cgroup.apply(&settings).and_then(|()| cgroup.allow_devices(devices)) {
             Ok(()) => Ok(cgroup),
             Err(error) => {
                 cgroup.remove();
@@ -172,7 +174,8 @@ impl Cgroup {
             let text = format!("the memory limit of {limit} bytes is below the {used} in use");
             return Err(fault(Kind::Usage, text));
         }
-        self.apply(&resources::settings(resources)?)
+        self.apply(&resources::settings(resources)?)?;
+        self.allow_devices(resources.devices().as_deref().unwrap_or_default())
     }
 
     /// Its path as the kernel has it in `/proc/PID/cgroup`.

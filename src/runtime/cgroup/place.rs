@@ -25,6 +25,31 @@ pub enum Driver {
     None(Why),
 }
 
+impl Driver {
+    /// podman's word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Systemd(_) => "systemd",
+            Self::Folder(_) => "cgroupfs",
+            Self::None(_) => "none",
+        }
+    }
+
+    /// The controllers that a container can be limited with.
+    pub fn controllers(&self) -> Vec<String> {
+        let folder = match self {
+            Self::Systemd(Manager::System) => MOUNT.into(),
+            Self::Systemd(Manager::User(uid)) => {
+                Path::new(MOUNT).join(format!("user.slice/user-{uid}.slice/user@{uid}.service"))
+            }
+            Self::Folder(folder) => folder.clone(),
+            Self::None(_) => return Vec::new(),
+        };
+        let text = std::fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
 /// Why there are no cgroups for us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
