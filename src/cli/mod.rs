@@ -7,6 +7,7 @@ mod access;
 pub mod args;
 mod attach;
 mod complete;
+mod cp;
 mod errors;
 mod events;
 mod exec;
@@ -113,6 +114,7 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Ps(args) => ps::ps(&args, globals),
         Verb::Port(args) => port::port(&args, globals),
         Verb::Top(args) => top::top(&args, globals),
+        Verb::Cp(args) => cp::cp(&args, globals),
         Verb::Logs(args) => logs::logs(&args, globals),
         Verb::Exec(args) => exec::exec(args, globals),
         Verb::Attach(args) => attach::attach(&args, globals),
@@ -161,6 +163,7 @@ fn dispatch_container(verb: ContainerVerb, globals: &Globals) -> Result<u8> {
         ContainerVerb::Ls(args) => Verb::Ps(args),
         ContainerVerb::Port(args) => Verb::Port(args),
         ContainerVerb::Top(args) => Verb::Top(args),
+        ContainerVerb::Cp(args) => Verb::Cp(args),
         ContainerVerb::Healthcheck(args) => return healthcheck::run(&args, globals),
         ContainerVerb::Prune(args) => return prune::prune(&args, globals),
         ContainerVerb::Logs(args) => Verb::Logs(args),

@@ -3,6 +3,7 @@
 mod again;
 mod collect;
 pub mod config;
+mod copy;
 mod create;
 pub mod environment;
 mod exec;
@@ -40,6 +41,7 @@ mod update;
 mod wait;
 
 pub use collect::collect_behind;
+pub use copy::{CopyOptions, Side, copy, split_path};
 pub use create::create;
 pub use exec::{ExecRequest, exec};
 pub use images::{import, load, pull, remove_image};

@@ -64,6 +64,11 @@ pub fn start(engine: &Engine, container: &Container, mode: Mode, terminal: Termi
                 super::stop::wake(engine, container)?;
                 return start(engine, container, mode, terminal);
             }
+            if matches!(container.status(), Status::Created | Status::Exited(_)) {
+                // Somebody looks at its files; the start waits for that.
+                let lock = Lock::acquire(&container.lock_path(), Share::Exclusive)?;
+                return launch(engine, container, lock, mode, terminal, &["start"]);
+            }
             return match (container.status(), mode) {
                 (_, Mode::Detached) => Ok(Started::Running),
                 (_, Mode::Attached(options)) => {

@@ -55,7 +55,7 @@ pub(super) struct Namespaces {
 }
 
 impl Namespaces {
-    fn of(spec: &Spec) -> Result<Self> {
+    pub(super) fn of(spec: &Spec) -> Result<Self> {
         let mut found = Self { new: 0, join: Vec::new(), pid: None, user: None, mount: None };
         for namespace in spec.linux().iter().filter_map(|linux| linux.namespaces().as_ref()).flatten() {
             let Some(path) = namespace.path() else {

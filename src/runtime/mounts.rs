@@ -63,6 +63,20 @@ pub(super) fn deed(mount: &Mount) -> String {
     format!("cannot mount {} on `{}`", describe(mount, kind_of(mount)), mount.destination().display())
 }
 
+/// Mount only what is bound into the root, as far as it holds files of the user's: nothing below the system's folders.
+pub(super) fn mount_files(spec: &Spec, root: &Root, namespaces: &Namespaces) -> Result<()> {
+    let system = ["/dev", "/proc", "/sys"].map(Path::new);
+    for mount in spec.mounts().iter().flatten() {
+        let kind = kind_of(mount);
+        let bound = matches!(kind, "bind" | "rbind" | "none");
+        if bound && !system.iter().any(|folder| mount.destination().starts_with(folder)) {
+            let mut mounted = Mounted::default();
+            mount_one(mount, kind, root, namespaces, &mut mounted, None).with_context(|| deed(mount))?;
+        }
+    }
+    Ok(())
+}
+
 fn options_of(mount: &Mount) -> &[String] {
     mount.options().as_deref().unwrap_or_default()
 }

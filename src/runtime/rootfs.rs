@@ -1,5 +1,6 @@
 //! The root file system: mounting it, making it read-only, entering it.
 
+use super::create::Namespaces;
 use super::{Bundle, RootFs};
 use crate::base::error::{Fault, Kind, fault};
 use crate::sys::mount;
@@ -13,6 +14,14 @@ use rustix::mount::{
 };
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+
+/// The files of a container that does not run: its root, mounted with what is bound into it in the caller's mount
+/// namespace, which must be its own.
+pub fn view(bundle: &Bundle<'_>) -> Result<Root> {
+    let root = mount(bundle)?;
+    super::mounts::mount_files(bundle.spec, &root, &Namespaces::of(bundle.spec)?)?;
+    Ok(root)
+}
 
 /// Mount the root on the bundle's mount point.
 pub(super) fn mount(bundle: &Bundle<'_>) -> Result<Root> {

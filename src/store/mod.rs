@@ -38,6 +38,7 @@ mod layers;
 pub mod layout;
 pub mod overlay;
 mod remove;
+pub use remove::remove_tree_at;
 mod sizes;
 pub mod unpack;
 mod usage;

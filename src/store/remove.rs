@@ -18,7 +18,7 @@ struct Level {
 /// Remove `name` in `parent`, whatever it is, with all below it. Returns the bytes that its files had allocated.
 ///
 /// Needs no free space. Folders without permissions are opened to us first.
-pub(super) fn remove_tree_at(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<u64> {
+pub fn remove_tree_at(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<u64> {
     let mut freed = 0;
     if let Some(size) = remove_file(parent, name)? {
         return Ok(size);

@@ -35,6 +35,7 @@ mod tidy;
 mod attach;
 mod choose;
 mod contract;
+mod cp;
 mod events;
 mod exec;
 mod history;

@@ -1,7 +1,7 @@
 //! More commands on containers: restart, rename, port, top, prune and what belongs to `box container`.
 
 use super::containers::Chosen;
-use super::{EXIT_STATUS, switches};
+use super::{EXIT_STATUS, GoBool, switches};
 use crate::cli::complete;
 use clap::{Args, Subcommand, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
@@ -209,6 +209,50 @@ pub struct Top {
     #[arg(required_unless_present = "latest", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true, value_name = "CONTAINER",
           add = ArgValueCandidates::new(complete::containers))]
     pub words: Vec<String>,
+}
+
+const CP_EXAMPLES: &str = "\
+Examples:
+  box cp ./site web:/srv/           the folder into /srv
+  box cp ./site/. web:/srv/www      what is in it
+  box cp web:/etc/passwd .
+  box cp one:/data two:/data
+  box cp web:/var/log - | tar t     as a tar stream; the other way with - first";
+
+const CP_DETAILS: &str = "\
+Rules:
+  A file goes to a new name, over a file, or into a folder. A folder goes to a new name, or into
+  a folder; FOLDER/. means what is in it. A new name's folder must be there.
+  Links are copied as links; -L follows the one that is named.";
+
+/// Copy files between the host and containers
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box cp [OPTIONS] [CONTAINER:]FROM [CONTAINER:]TO",
+    after_help = CP_EXAMPLES,
+    after_long_help = format!("{CP_EXAMPLES}\n\n{CP_DETAILS}\n\n{EXIT_STATUS}"),
+    long_about = "Copies a file or folder into a container, out of one, or from one to another; - is a tar stream. A \
+                  container need not run."
+)]
+pub struct Cp {
+    /// What comes into a container belongs to the container's user; with =false, to whom it belonged [default: true]
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", hide_default_value = true,
+          default_missing_value = "true", value_parser = GoBool, hide_possible_values = true,
+          action = clap::ArgAction::Set)]
+    pub archive: bool,
+    /// Follow a link that is named as FROM
+    #[arg(short = 'L', long)]
+    pub follow_link: bool,
+    /// A folder may take the place of a file, and a file that of a folder
+    #[arg(long)]
+    pub overwrite: bool,
+    /// A path, CONTAINER:PATH, or -
+    #[arg(value_name = "FROM", value_hint = ValueHint::AnyPath, add = ArgValueCandidates::new(complete::containers))]
+    pub from: String,
+    /// A path, CONTAINER:PATH, or -
+    #[arg(value_name = "TO", value_hint = ValueHint::AnyPath, add = ArgValueCandidates::new(complete::containers))]
+    pub to: String,
 }
 
 const PRUNE_EXAMPLES: &str = "\

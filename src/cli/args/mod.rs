@@ -101,6 +101,7 @@ Containers:
   ps         List containers
   port       Print which ports of the host lead into containers
   top        List the processes of a container
+  cp         Copy files between the host and containers
   healthcheck Check a container's health
   logs       Print what containers have written
   exec       Run a command in a running container
@@ -182,6 +183,8 @@ pub enum Verb {
     Port(life::Port),
     /// List the processes of a container
     Top(life::Top),
+    /// Copy files between the host and containers
+    Cp(life::Cp),
     /// Print what containers have written
     Logs(containers::Logs),
     /// Run a command in a running container
@@ -279,6 +282,8 @@ pub enum ContainerVerb {
     Port(life::Port),
     /// List the processes of a container
     Top(life::Top),
+    /// Copy files between the host and containers
+    Cp(life::Cp),
     /// Remove all containers that do not run
     Prune(life::Prune),
     /// Check a container's health now

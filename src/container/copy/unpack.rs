@@ -1,0 +1,264 @@
+//! A tar stream into a folder, by descriptors. Below that folder no link is followed: a stream that makes one and then
+//! goes through it, or somebody who swaps a folder for one meanwhile, gets an error.
+
+use crate::base::error::{Kind, fault};
+use crate::sys::root::Root;
+use anyhow::{Context, Result};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+use tar::{Archive, Entry, EntryType};
+
+/// Whose the files are that arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// Ours.
+    Ours,
+    /// This user's and group's.
+    This(u32, u32),
+    /// Whose they were.
+    AsItWas,
+}
+
+/// Read a tar stream into the folder `path` below the root.
+pub fn unpack(root: &Root, path: &Path, from: File, owner: Owner, overwrite: bool) -> Result<()> {
+    let folder = root
+        .open_at(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
+        .with_context(|| format!("cannot copy to `{}`", path.display()))?;
+    let mut unpacker = Unpacker { folder, owner, overwrite, folders: Vec::new() };
+    let mut archive = Archive::new(BufReader::with_capacity(1 << 16, from));
+    for entry in archive.entries().context("cannot read the tar stream")? {
+        let mut entry = entry.context("cannot read the tar stream")?;
+        let name = entry.path().context("cannot read the tar stream")?.into_owned();
+        unpacker.place(&mut entry, &name).with_context(|| format!("cannot copy `{}`", name.display()))?;
+    }
+    // Whoever writes the stream must not be stopped by a full pipe after its end.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).context("cannot read the tar stream")?;
+    unpacker.finish()
+}
+
+struct Unpacker {
+    folder: OwnedFd,
+    owner: Owner,
+    overwrite: bool,
+    /// Folders that get their mode and time when all is in them.
+    folders: Vec<(PathBuf, u32, u64)>,
+}
+
+impl Unpacker {
+    fn place<R: Read>(&mut self, entry: &mut Entry<'_, R>, name: &Path) -> Result<()> {
+        let path = clean(name)?;
+        let header = entry.header().clone();
+        let (mode, mtime) = (header.mode()? & 0o7777, header.mtime().unwrap_or(0));
+        let kind = header.entry_type();
+        let Some((parent, last)) = path.parent().zip(path.file_name()) else {
+            // The folder that is copied to is what it is.
+            return Ok(());
+        };
+        let parent = self.parent(parent)?;
+        match kind {
+            EntryType::Directory => {
+                self.make_folder(&parent, last)?;
+                self.give(&parent, last, &header)?;
+                self.folders.push((path, mode, mtime));
+                return Ok(());
+            }
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                let file = self.make_file(&parent, last)?;
+                let mut file = File::from(file);
+                std::io::copy(entry, &mut file)?;
+                let (uid, gid) = self.owner_of(&header)?;
+                rustix::fs::fchown(&file, uid, gid)?;
+                // After the owner, whose change takes set-id bits away.
+                rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+                rustix::fs::futimens(&file, &times(mtime))?;
+                return Ok(());
+            }
+            EntryType::Symlink => {
+                let target = entry.link_name()?.context("the link leads nowhere")?.into_owned();
+                self.make_room(&parent, last)?;
+                rustix::fs::symlinkat(target.as_path(), &parent, last)?;
+            }
+            EntryType::Link => {
+                let target = clean(&entry.link_name()?.context("the link leads nowhere")?)?;
+                let (folder, file) = target.parent().zip(target.file_name()).context("the link leads nowhere")?;
+                let folder = self.parent(folder)?;
+                self.make_room(&parent, last)?;
+                rustix::fs::linkat(&folder, file, &parent, last, AtFlags::empty())?;
+                return Ok(());
+            }
+            EntryType::Fifo | EntryType::Char | EntryType::Block => {
+                self.make_room(&parent, last)?;
+                self.make_node(&parent, last, kind, &header)?;
+                rustix::fs::chmodat(&parent, last, Mode::from_raw_mode(mode), AtFlags::empty())?;
+            }
+            // Extended headers of the whole archive say nothing that is needed.
+            _ => return Ok(()),
+        }
+        self.give(&parent, last, &header)?;
+        rustix::fs::utimensat(&parent, last, &times(mtime), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(())
+    }
+
+    /// The folder at a path below ours, without any link on the way, made where it is missing.
+    fn parent(&self, path: &Path) -> Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let open = |path: &Path| {
+            let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+            loop {
+                match rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), resolve) {
+                    Err(Errno::AGAIN | Errno::INTR) => {}
+                    result => return result,
+                }
+            }
+        };
+        match open(path) {
+            Err(Errno::NOENT) => {}
+            Err(Errno::LOOP) => {
+                return Err(fault(Kind::BadData, format!("`{}` leads through a link", path.display())));
+            }
+            result => return Ok(result?),
+        }
+        let mut done = PathBuf::new();
+        let mut current = open(&done)?;
+        for part in path.iter() {
+            done.push(part);
+            match rustix::fs::mkdirat(&current, part, Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            current = open(&done)?;
+        }
+        Ok(current)
+    }
+
+    fn make_folder(&self, parent: &OwnedFd, name: &OsStr) -> Result<()> {
+        match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
+            Err(Errno::EXIST) => {}
+            result => return Ok(result?),
+        }
+        if kind_of(parent, name)? == Some(FileType::Directory) {
+            return Ok(());
+        }
+        if !self.overwrite {
+            return Err(fault(Kind::Usage, "a folder cannot take the place of a file without --overwrite"));
+        }
+        rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
+        Ok(rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700))?)
+    }
+
+    /// A new file; or the old one, emptied, where it is mounted and so cannot be replaced.
+    fn make_file(&self, parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd> {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        match self.make_room(parent, name) {
+            Err(error) if error.downcast_ref::<Errno>() == Some(&Errno::BUSY) => {
+                Ok(rustix::fs::openat(parent, name, flags | OFlags::TRUNC, Mode::empty())?)
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                let mode = Mode::from_raw_mode(0o600);
+                Ok(rustix::fs::openat(parent, name, flags | OFlags::CREATE | OFlags::EXCL, mode)?)
+            }
+        }
+    }
+
+    /// Take away what is in the way, if that is allowed.
+    fn make_room(&self, parent: &OwnedFd, name: &OsStr) -> Result<()> {
+        match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::ISDIR | Errno::PERM) if kind_of(parent, name)? == Some(FileType::Directory) => {
+                if !self.overwrite {
+                    return Err(fault(Kind::Usage, "a file cannot take the place of a folder without --overwrite"));
+                }
+                crate::store::remove_tree_at(parent.as_fd(), name.as_bytes()).map(drop).map_err(Into::into)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn make_node(&self, parent: &OwnedFd, name: &OsStr, kind: EntryType, header: &tar::Header) -> Result<()> {
+        let device = || -> Result<u64> {
+            Ok(rustix::fs::makedev(header.device_major()?.unwrap_or(0), header.device_minor()?.unwrap_or(0)))
+        };
+        let (kind, device) = match kind {
+            EntryType::Char => (FileType::CharacterDevice, device()?),
+            EntryType::Block => (FileType::BlockDevice, device()?),
+            _ => (FileType::Fifo, 0),
+        };
+        Ok(rustix::fs::mknodat(parent, name, kind, Mode::from_raw_mode(0o600), device)?)
+    }
+
+    fn owner_of(&self, header: &tar::Header) -> Result<(Option<Uid>, Option<Gid>)> {
+        let (uid, gid) = match self.owner {
+            Owner::Ours => return Ok((None, None)),
+            Owner::This(uid, gid) => (uid, gid),
+            Owner::AsItWas => (u32::try_from(header.uid()?)?, u32::try_from(header.gid()?)?),
+        };
+        Ok((Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
+    }
+
+    fn give(&self, parent: &OwnedFd, name: &OsStr, header: &tar::Header) -> Result<()> {
+        let (uid, gid) = self.owner_of(header)?;
+        rustix::fs::chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).context("cannot give it to its owner")
+    }
+
+    /// Give the folders their modes and times, deepest first.
+    fn finish(self) -> Result<()> {
+        for (path, mode, mtime) in self.folders.iter().rev() {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let Some((parent, name)) = path.parent().zip(path.file_name()) else { continue };
+            let parent = self.parent(parent)?;
+            let folder = rustix::fs::openat(&parent, name, flags, Mode::empty())
+                .with_context(|| format!("cannot copy `{}`", path.display()))?;
+            rustix::fs::fchmod(&folder, Mode::from_raw_mode(*mode))?;
+            rustix::fs::futimens(&folder, &times(*mtime))?;
+        }
+        Ok(())
+    }
+}
+
+fn kind_of(parent: &OwnedFd, name: &OsStr) -> Result<Option<FileType>> {
+    match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn times(mtime: u64) -> Timestamps {
+    let at = Timespec { tv_sec: i64::try_from(mtime).unwrap_or(0), tv_nsec: 0 };
+    Timestamps { last_access: at, last_modification: at }
+}
+
+/// A path without `.` and a leading slash. Errors: `..`, which no archive of ours has.
+fn clean(name: &Path) -> Result<PathBuf> {
+    let mut path = PathBuf::new();
+    for part in name.components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::RootDir | Component::CurDir => {}
+            Component::ParentDir | Component::Prefix(_) => {
+                return Err(fault(Kind::BadData, format!("`{}` holds `..`", name.display())));
+            }
+        }
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_below() {
+        assert_eq!(clean(Path::new("/a/./b")).unwrap(), Path::new("a/b"));
+        assert_eq!(clean(Path::new("./")).unwrap(), Path::new(""));
+        assert!(clean(Path::new("a/../b")).is_err());
+    }
+}
