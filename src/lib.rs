@@ -38,6 +38,8 @@ pub mod network;
 // ── the container itself ────────────────────────────────────────────────────────────────────────────────────────
 /// Opens all of the above once, in order; owns handles, has no verbs.
 pub mod engine;
+/// Examines the host: what is needed, whether it is there, and what to type where it is not.
+pub mod doctor;
 /// A container's life: request, config, spec, record, then one verb a file.
 pub mod container;
 // ── who asks for one ────────────────────────────────────────────────────────────────────────────────────────────

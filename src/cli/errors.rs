@@ -199,10 +199,14 @@ fn translate(error: &clap::Error, path: &str) -> Fault {
 fn nearest(path: &str, unknown: &str) -> Option<String> {
     let top = args::for_people();
     let command = path.split(' ').skip(1).try_fold(&top, |command, word| command.find_subcommand(word))?;
-    let names = command.get_subcommands().map(|sub| sub.get_name().to_owned());
+    nearest_of(unknown, command.get_subcommands().map(clap::Command::get_name))
+}
+
+/// Of some names the one that is at most two slips away.
+pub fn nearest_of<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     let near =
-        names.map(|name| (slips(&name, unknown), name)).filter(|(slips, name)| *slips <= 2 && *slips < name.len());
-    near.min().map(|(_, name)| name)
+        names.map(|name| (slips(name, unknown), name)).filter(|(slips, name)| *slips <= 2 && *slips < name.len());
+    near.min().map(|(_, name)| name.to_owned())
 }
 
 /// How many letters are wrong, missing, too many or swapped with their neighbour (optimal string alignment).

@@ -6,8 +6,10 @@
 mod access;
 pub mod args;
 mod attach;
+mod boot;
 mod complete;
 mod cp;
+mod doctor;
 mod errors;
 mod events;
 mod exec;
@@ -137,6 +139,7 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Container(verb) => dispatch_container(verb, globals),
         Verb::Healthcheck(HealthcheckVerb::Run(args)) => healthcheck::run(&args, globals),
         Verb::Events(args) => events::events(&args, globals),
+        Verb::Doctor(args) => doctor::doctor(&args, globals),
         Verb::Info(args) => info::info(&args, globals),
         Verb::Version(args) => version::version(&args),
         Verb::Volume(verb) => volume::dispatch(verb, globals),

@@ -15,31 +15,58 @@ fn commands(document: &str) -> Vec<String> {
     blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("$ ")).map(String::from).collect()
 }
 
-#[test]
-fn readme_commands_run() {
-    let env = TestEnv::new();
-    let Some((tar, _)) = root_file_system() else { skip!("there is neither an Alpine root file system nor a busybox") };
+/// An image called alpine, of this machine's Alpine or busybox; false where there is neither.
+pub fn load_alpine(env: &TestEnv) -> bool {
+    let Some((tar, _)) = root_file_system() else { return false };
     let mut image = Image::empty().packed(tar, Packed::Plain);
     image.run = json!({"Env": ["PATH=/usr/bin:/bin:/usr/sbin:/sbin"], "Cmd": ["/bin/sh"]});
     image.build().docker_archive(&env.base.join("alpine.tar"), &["docker.io/library/alpine:latest"]);
     env.load(&env.base.join("alpine.tar"));
+    true
+}
+
+/// Run every command of a document, and look at what some of them print.
+fn run_document(document: &str, shown: &[(&str, &str)]) {
+    let env = TestEnv::new();
+    if !load_alpine(&env) {
+        skip!("there is neither an Alpine root file system nor a busybox");
+    }
     fs::create_dir(env.base.join("bin")).unwrap();
     symlink(program(), env.base.join("bin/box")).unwrap();
-    let commands = commands("README.md");
+    let commands = commands(document);
     assert!(commands.len() > 8, "{commands:?}");
-    // Another port than the README's, which somebody may use.
+    // Another port than the document's, which somebody may use.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     for command in commands {
         let line =
             format!("PATH={}/bin:$PATH; {}", env.base.display(), command.replace("8080:80", &format!("{port}:80")));
         let outcome = env.other("sh".as_ref()).args(&["-c", &line]).run();
         assert_eq!(outcome.code, 0, "{command}\n{outcome}");
-        for (part, shown) in
-            [("State.Running", "true"), ("exec web id", "uid=0"), ("| box", "a pipe passes bytes unchanged")]
-        {
+        for (part, shown) in shown {
             assert!(!command.contains(part) || outcome.out().contains(shown), "{outcome}");
         }
     }
+}
+
+#[test]
+fn readme_commands_run() {
+    let shown = [("State.Running", "true"), ("exec web id", "uid=0"), ("| box", "a pipe passes bytes unchanged")];
+    run_document("README.md", &shown);
+}
+
+#[test]
+fn the_tour_runs() {
+    let shown = [
+        ("State.Running", "true"),
+        ("cat /tmp/note", "from outside"),
+        ("| box", "bytes in, bytes out"),
+        ("| tar t", "tmp/note"),
+        ("condition healthy", "-1"),
+        ("health=healthy", "(healthy)"),
+        ("box rename", ""),
+        ("system boot status", "disabled"),
+    ];
+    run_document("docs/tour.md", &shown);
 }
 
 #[test]

@@ -29,7 +29,10 @@ pub fn root_file_system() -> Option<(Vec<u8>, bool)> {
     }
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].iter().find_map(|path| fs::read(path).ok())?;
     let mut tar = Tar::new().folder("bin/", 0o755).file("bin/busybox", 0o755, busybox);
-    for name in ["sh", "ls", "cat", "ps", "vi", "wget", "httpd", "id", "true", "sleep", "stty", "ping"] {
+    for name in [
+        "sh", "ls", "cat", "ps", "vi", "wget", "httpd", "id", "true", "sleep", "stty", "ping", "echo", "env", "sort",
+        "tar", "test", "touch", "false",
+    ] {
         tar = tar.link(&format!("bin/{name}"), "busybox");
     }
     let tar = tar

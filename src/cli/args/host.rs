@@ -1,7 +1,7 @@
 //! Commands about box itself and its host.
 
 use super::{EXIT_STATUS, GoBool, switches};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 const INFO_EXAMPLES: &str = "\
 Examples:
@@ -69,6 +69,44 @@ pub struct Events {
           default_missing_value = "true", value_parser = GoBool, hide_possible_values = true,
           action = clap::ArgAction::Set)]
     pub stream: bool,
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  box doctor
+  box doctor --fix       do what an ordinary user may do about it";
+
+const DOCTOR_STATUS: &str = "\
+Exit status:
+  0    Everything works, if with notes.
+  1    Something does not work.
+  125  The host could not be examined.";
+
+/// Say what this host lacks, and what to type
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    after_help = DOCTOR_EXAMPLES,
+    after_long_help = format!("{DOCTOR_EXAMPLES}\n\n{DOCTOR_STATUS}"),
+    long_about = "Examines the host and prints a line for each thing that box needs: ok, note (it works, but something is \
+                  slower or missing) or bad, with the command that mends it, and last one command for root that does all."
+)]
+pub struct Doctor {
+    /// Do what an ordinary user may do about it
+    #[arg(long)]
+    pub fix: bool,
+}
+
+/// `box system boot …`.
+#[derive(Debug, Subcommand)]
+#[command(defer = true, disable_help_subcommand = true)]
+pub enum BootVerb {
+    /// Start containers with a restart policy after each reboot
+    Enable,
+    /// Start none
+    Disable,
+    /// Say which it is
+    Status,
 }
 
 const VERSION_EXAMPLES: &str = "\

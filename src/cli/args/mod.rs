@@ -129,6 +129,7 @@ Files that outlive containers:
 
 The host:
   events     Print what happens to containers and images
+  doctor     Say what this host lacks, and what to type
   info       Print what this host and this box can do
   version    Print versions
   system     Disk usage, tidying up
@@ -233,6 +234,8 @@ pub enum Verb {
     Healthcheck(life::HealthcheckVerb),
     /// Print what happens to containers and images
     Events(host::Events),
+    /// Say what this host lacks, and what to type
+    Doctor(host::Doctor),
     /// Print what this host and this box can do
     Info(host::Info),
     /// Print versions

@@ -12,6 +12,13 @@ pub enum SystemVerb {
     Df(Df),
     /// Remove all that is not used
     Prune(Prune),
+    /// Start containers with a restart policy after a reboot
+    #[command(subcommand)]
+    Boot(super::host::BootVerb),
+    /// Print what happens to containers and images
+    Events(super::host::Events),
+    /// Print what this host and this box can do
+    Info(super::host::Info),
 }
 
 const DF_EXAMPLES: &str = "\

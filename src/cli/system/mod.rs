@@ -12,5 +12,8 @@ pub fn system(verb: &SystemVerb, globals: &Globals) -> Result<u8> {
     match verb {
         SystemVerb::Df(args) => df::df(args, globals),
         SystemVerb::Prune(args) => prune::prune(args, globals),
+        SystemVerb::Boot(verb) => super::boot::boot(verb, globals),
+        SystemVerb::Events(args) => super::events::events(args, globals),
+        SystemVerb::Info(args) => super::info::info(args, globals),
     }
 }

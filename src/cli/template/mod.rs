@@ -1,35 +1,23 @@
 //! `--format`: Go's text/template over JSON, with the functions that podman and docker add.
 //!
-//! The evaluator is gtmpl-ng. Here: what a struct is and what a map is (an unknown field of a struct is an error, as
-//! in Go; a missing key of a map is not), the added functions, JSON in the order of its keys, and `table`.
+//! Text becomes pieces and tokens (`lex`), those a tree (`parse`), which is run on a value (`eval`); what a struct is and
+//! what a map is, `value` knows (an unknown field of a struct is an error, as in Go; a missing key of a map is not).
+//! A table of more than six hundred templates, recorded with Go's own implementation, holds the bytes.
+
+mod eval;
+mod functions;
+mod lex;
+mod parse;
+mod print;
+mod value;
 
 use super::errors::escape;
-use super::output::{escape_json, pretty_json};
-use crate::base::error::{Fault, Kind, fault};
+use super::output::pretty_json;
+use crate::base::error::{Fault, Kind};
 use anyhow::Result;
-use gtmpl_ng::{Context, Func, FuncError, Template, Value};
+use parse::Tree;
 use serde_json::Value as Json;
-use std::cell::RefCell;
-use std::collections::HashMap;
-
-/// Keys whose objects are maps in Go, with keys of the user's own; all other objects are structs.
-const MAPS: [&str; 15] = [
-    "Annotations",
-    "Data",
-    "DriverOpts",
-    "ExposedPorts",
-    "Labels",
-    "NamesHistory",
-    "Networks",
-    "Options",
-    "PortBindings",
-    "Ports",
-    "Registries",
-    "Search",
-    "Sysctls",
-    "Tmpfs",
-    "Volumes",
-];
+use value::Value;
 
 /// A `--format` that has been read.
 pub struct Format {
@@ -40,16 +28,9 @@ enum FormatKind {
     /// All rows as one JSON array.
     Json,
     /// A template per row, with a line of headings made from it.
-    Table(Template, String),
+    Table(Tree, String),
     /// A template per row.
-    Plain(Template),
-}
-
-thread_local! {
-    /// The order of keys of each struct seen, by its sorted keys: gtmpl's own maps have none.
-    static ORDERS: RefCell<HashMap<Vec<String>, Vec<String>>> = RefCell::default();
-    /// The labels of the row being rendered, for `.Label "name"`.
-    static LABELS: RefCell<HashMap<String, String>> = RefCell::default();
+    Plain(Tree),
 }
 
 impl Format {
@@ -59,9 +40,6 @@ impl Format {
     }
 
     /// Read what was given to `--format`. Errors: [`Kind::Usage`], with the place in the template.
-    ///
-    /// The library reads in a thread of its own, which may outlive this call for a moment: callers open the engine
-    /// first, since only a process of one thread can join the user's namespace.
     pub fn parse(text: &str) -> Result<Self> {
         let trimmed = text.trim();
         if trimmed == "json" {
@@ -135,118 +113,32 @@ fn unescape(text: &str) -> String {
     text.replace("\\t", "\t").replace("\\n", "\n")
 }
 
-fn compile(text: &str) -> Result<Template> {
-    const FUNCS: [(&str, Func); 14] = [
-        ("index", index),
-        ("join", join),
-        ("json", json),
-        ("label", label),
-        ("lower", lower),
-        ("pad", pad),
-        ("split", split),
-        ("title", title),
-        ("truncate", truncate),
-        ("upper", upper),
-        ("println", println),
-        // podman's spellings of the same.
-        ("toJson", json),
-        ("trim", trim),
-        ("replace", replace),
-    ];
-    let mut template = Template::default();
-    template.add_funcs(&FUNCS);
-    // `.Label "name"` is a method with an argument, which gtmpl's values cannot have; a function can.
-    template.parse(text.replace("{{.Label ", "{{label ").replace(" .Label ", " label ")).map_err(|error| {
-        let text = format!("`--format {}` is not a Go template", text.escape_debug());
-        Fault::new(Kind::Usage, text)
-            .hint("box ps --format '{{.ID}} {{.Names}}'")
-            .because(anyhow::anyhow!("{}", first_line(&error.to_string())))
-    })?;
-    Ok(template)
+fn compile(text: &str) -> Result<Tree> {
+    parse::parse(text).map_err(|error| {
+        let text = format!("`--format {}` is not a Go template: {error}", text.escape_debug());
+        Fault::new(Kind::Usage, text).hint("box ps --format '{{.ID}} {{.Names}}'").into()
+    })
 }
 
-fn run(template: &Template, row: &Json) -> Result<String> {
-    LABELS.with_borrow_mut(|labels| {
-        *labels = labels_of(row);
-    });
-    template.render(&Context::from(convert(row, false))).map_err(|error| {
-        let text = first_line(&error.to_string());
-        match text.split_once("no field `") {
-            Some((_, rest)) => {
-                let name = rest.split('`').next().unwrap_or_default();
-                fault(Kind::Usage, format!("there is no field `{name}` in what `--format` is given"))
+fn run(template: &Tree, row: &Json) -> Result<String> {
+    eval::run(template, &Value::of(row, false)).map_err(|error| {
+        let fault = match error.strip_prefix("there is no field ") {
+            Some(name) if !name.contains(' ') => {
+                Fault::new(Kind::Usage, format!("there is no field {name} in what `--format` is given"))
             }
-            None => fault(Kind::Usage, format!("`--format` cannot be applied: {text}")),
+            _ => Fault::new(Kind::Usage, format!("`--format` cannot be applied: {error}")),
+        };
+        match nearest(&error, row) {
+            Some(near) => fault.hint(format!("did you mean `.{near}`?")).into(),
+            None => fault.into(),
         }
     })
 }
 
-/// The message without the place, which is mostly `:1:3:5`, and without the causes below.
-fn first_line(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let line = line.strip_prefix("template: ").unwrap_or(line);
-    line.trim_start_matches([':', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']).trim_start().to_owned()
-}
-
-fn labels_of(row: &Json) -> HashMap<String, String> {
-    let Some(labels) = row.get("Labels").and_then(Json::as_object) else { return HashMap::new() };
-    labels.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
-}
-
-/// JSON as gtmpl's values: objects are structs, but for those whose key is one of [`MAPS`].
-fn convert(value: &Json, is_map: bool) -> Value {
-    match value {
-        Json::Null => Value::Nil,
-        Json::Bool(value) => Value::Bool(*value),
-        Json::String(value) => Value::String(value.clone()),
-        Json::Array(values) => Value::Array(values.iter().map(|value| convert(value, false)).collect()),
-        Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(value), _, _) => Value::from(value),
-            (_, Some(value), _) => Value::from(value),
-            (_, _, value) => Value::from(value.unwrap_or_default()),
-        },
-        Json::Object(object) => {
-            let fields: HashMap<String, Value> =
-                object.iter().map(|(key, value)| (key.clone(), convert(value, MAPS.contains(&key.as_str())))).collect();
-            if is_map {
-                return Value::Map(fields);
-            }
-            remember_order(object);
-            Value::Object(fields)
-        }
-    }
-}
-
-fn remember_order(object: &serde_json::Map<String, Json>) {
-    let order: Vec<String> = object.keys().cloned().collect();
-    let mut sorted = order.clone();
-    sorted.sort();
-    ORDERS.with_borrow_mut(|orders| {
-        orders.entry(sorted).or_insert(order);
-    });
-}
-
-/// Back to JSON: structs in their order, maps by key, as Go's encoder does.
-fn to_json(value: &Value) -> Json {
-    match value {
-        Value::Bool(value) => Json::Bool(*value),
-        Value::String(value) => Json::String(value.clone()),
-        Value::Array(values) => Json::Array(values.iter().map(to_json).collect()),
-        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(value), _, _) => value.into(),
-            (_, Some(value), _) => value.into(),
-            (_, _, value) => value.and_then(serde_json::Number::from_f64).map_or(Json::Null, Json::Number),
-        },
-        Value::Object(fields) | Value::Map(fields) => {
-            let mut keys: Vec<String> = fields.keys().cloned().collect();
-            keys.sort();
-            if let Value::Object(_) = value {
-                keys = ORDERS.with_borrow(|orders| orders.get(&keys).cloned()).unwrap_or(keys);
-            }
-            Json::Object(keys.into_iter().filter_map(|key| Some((key.clone(), to_json(fields.get(&key)?)))).collect())
-        }
-        _ => Json::Null,
-    }
+/// The field of a row that is most like the one that is not there.
+fn nearest(error: &str, row: &Json) -> Option<String> {
+    let wrong = error.split('`').nth(1)?;
+    super::errors::nearest_of(wrong, row.as_object()?.keys().map(String::as_str))
 }
 
 /// The heading line of a `table` template: each `{{.Field}}` becomes its heading.
@@ -269,121 +161,6 @@ fn headings(body: &str, heading: &dyn Fn(&str) -> String) -> String {
 fn align(text: &str) -> String {
     let rows: Vec<Vec<String>> = text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
     super::output::table(&rows)
-}
-
-fn wrong(function: &str, what: &str) -> FuncError {
-    FuncError::Generic(format!("{function} wants {what}"))
-}
-
-fn text_of<'a>(function: &str, args: &'a [Value], at: usize) -> Result<&'a str, FuncError> {
-    match args.get(at) {
-        Some(Value::String(text)) => Ok(text),
-        _ => Err(wrong(function, "a text")),
-    }
-}
-
-fn number_of(function: &str, args: &[Value], at: usize) -> Result<usize, FuncError> {
-    match args.get(at) {
-        // More columns than a screen could have would only eat memory.
-        Some(Value::Number(number)) => Ok(number.as_u64().unwrap_or(0).min(100_000) as usize),
-        _ => Err(wrong(function, "a number")),
-    }
-}
-
-fn json(args: &[Value]) -> Result<Value, FuncError> {
-    let value = args.first().ok_or_else(|| wrong("json", "a value"))?;
-    let text = serde_json::to_string(&to_json(value)).map_err(|error| FuncError::Generic(error.to_string()))?;
-    Ok(Value::String(escape_json(text)))
-}
-
-fn join(args: &[Value]) -> Result<Value, FuncError> {
-    // docker: join LIST SEPARATOR; podman has the same.
-    let (list, separator) = match args {
-        [Value::Array(list), Value::String(separator)] | [Value::String(separator), Value::Array(list)] => {
-            (list, separator)
-        }
-        [Value::Nil | Value::NoValue, Value::String(_)] => return Ok(Value::String(String::new())),
-        _ => return Err(wrong("join", "a list and a separator")),
-    };
-    let words: Vec<String> = list.iter().map(ToString::to_string).collect();
-    Ok(Value::String(words.join(separator)))
-}
-
-fn split(args: &[Value]) -> Result<Value, FuncError> {
-    let (text, separator) = (text_of("split", args, 0)?, text_of("split", args, 1)?);
-    let words = text.split(separator).map(|word| Value::String(word.to_owned()));
-    // An empty separator splits into characters, without Rust's empty ends.
-    Ok(Value::Array(match separator {
-        "" => text.chars().map(|c| Value::String(c.to_string())).collect(),
-        _ => words.collect(),
-    }))
-}
-
-fn lower(args: &[Value]) -> Result<Value, FuncError> {
-    Ok(Value::String(text_of("lower", args, 0)?.to_lowercase()))
-}
-
-fn upper(args: &[Value]) -> Result<Value, FuncError> {
-    Ok(Value::String(text_of("upper", args, 0)?.to_uppercase()))
-}
-
-fn trim(args: &[Value]) -> Result<Value, FuncError> {
-    Ok(Value::String(text_of("trim", args, 0)?.trim().to_owned()))
-}
-
-fn replace(args: &[Value]) -> Result<Value, FuncError> {
-    let (text, from, to) = (text_of("replace", args, 0)?, text_of("replace", args, 1)?, text_of("replace", args, 2)?);
-    Ok(Value::String(text.replace(from, to)))
-}
-
-fn title(args: &[Value]) -> Result<Value, FuncError> {
-    let mut out = String::new();
-    let mut begins = true;
-    for c in text_of("title", args, 0)?.chars() {
-        if begins {
-            out.extend(c.to_uppercase())
-        } else {
-            out.push(c)
-        }
-        begins = !c.is_alphanumeric();
-    }
-    Ok(Value::String(out))
-}
-
-fn truncate(args: &[Value]) -> Result<Value, FuncError> {
-    let (text, length) = (text_of("truncate", args, 0)?, number_of("truncate", args, 1)?);
-    Ok(Value::String(text.chars().take(length).collect()))
-}
-
-/// `pad TEXT BEFORE AFTER`: so many spaces on each side; nothing for an empty text.
-fn pad(args: &[Value]) -> Result<Value, FuncError> {
-    let (text, before, after) = (text_of("pad", args, 0)?, number_of("pad", args, 1)?, number_of("pad", args, 2)?);
-    let spaces = |count: usize| " ".repeat(count);
-    Ok(Value::String(if text.is_empty() { String::new() } else { spaces(before) + text + &spaces(after) }))
-}
-
-fn println(args: &[Value]) -> Result<Value, FuncError> {
-    let words: Vec<String> = args.iter().map(ToString::to_string).collect();
-    Ok(Value::String(words.join(" ") + "\n"))
-}
-
-/// `index`, but for a missing key of a map of texts, which is an empty text in Go.
-fn index(args: &[Value]) -> Result<Value, FuncError> {
-    let found = gtmpl_ng::funcs::index(args)?;
-    match (&found, args) {
-        (Value::NoValue, [Value::Map(map), Value::String(_)])
-            if map.values().all(|value| matches!(value, Value::String(_))) =>
-        {
-            Ok(Value::String(String::new()))
-        }
-        _ => Ok(found),
-    }
-}
-
-/// `.Label "name"` of a row: its label, or nothing.
-fn label(args: &[Value]) -> Result<Value, FuncError> {
-    let name = text_of("Label", args, 0)?;
-    Ok(Value::String(LABELS.with_borrow(|labels| labels.get(name).cloned()).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -429,7 +206,7 @@ mod tests {
             ("{{.State.Running}}", "true"),
             ("{{.State.ExitCode}}", "0"),
             ("{{.State.Pid}}", "4711"),
-            ("{{.State.Health}}", "<no value>"),
+            ("{{.State.Health}}", "<nil>"),
             ("{{.Cpu}}", "1.5"),
             ("{{.NetworkSettings.IPAddress}}", "10.0.2.100"),
             ("{{.Config.Labels.x}}", "y"),
@@ -529,12 +306,33 @@ mod tests {
         ]);
     }
 
+    /// Templates with what Go's own text/template and podman's functions make of them: the first line is the value, each
+    /// other one a template and its text, or that it is an error.
+    #[test]
+    fn the_same_bytes_as_go() {
+        let text = include_str!("../../../tests/data/templates.jsonl");
+        let mut lines = text.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+        let row = Value::of(&lines.next().unwrap(), false);
+        let mut wrong = Vec::new();
+        let mut count = 0;
+        for case in lines {
+            let template = case["t"].as_str().unwrap();
+            let go = (case["e"] != true).then(|| case["o"].as_str().unwrap_or_default().to_owned());
+            let ours = parse::parse(template).and_then(|tree| eval::run(&tree, &row)).ok();
+            if ours != go {
+                wrong.push(format!("{template}: {go:?}, not {ours:?}"));
+            }
+            count += 1;
+        }
+        assert!(wrong.is_empty() && count > 600, "{count}: {}", wrong.join("\n"));
+    }
+
     #[test]
     fn errors_are_told() {
         for (template, part) in [
             ("{{.Nope}}", "there is no field `Nope`"),
             ("{{.State.Nope}}", "there is no field `Nope`"),
-            ("{{.State.Health.Status}}", "cannot be applied"),
+            ("{{.State.Health.Status}}", "there is no field `Status`"),
             ("{{.Name", "is not a Go template"),
             ("{{nope .Name}}", "is not a Go template"),
             ("{{if .Name}}x", "is not a Go template"),
