@@ -7,7 +7,7 @@ use crate::container::record::{Container, Status};
 use crate::container::root::{self, Fuse, Prepared};
 use crate::container::{host, mounts, spec};
 use crate::engine::Engine;
-use crate::runtime::{self, Bundle, Filter};
+use crate::runtime::{self, Bundle, Filter, hooks};
 use crate::sys::root::Root;
 use crate::sys::{namespace, proc};
 use anyhow::{Context, Result};
@@ -98,6 +98,7 @@ fn mount(engine: &Engine, container: &Container, lock: Lock) -> Result<View> {
         filter: Filter::Spec,
         cgroup: None,
         trees: &[],
+        owner: hooks::Owner { id: config.id.as_str(), bundle: &container.dir },
     };
     let root = runtime::view(&bundle)?;
     Ok(View { root, _lock: Some(lock), fuse })
