@@ -17,23 +17,27 @@ use std::path::{Path, PathBuf};
 
 /// The files of a container that does not run: its root, mounted with what is bound into it in the caller's mount
 /// namespace, which must be its own.
-pub fn view(bundle: &Bundle<'_>) -> Result<Root> {
-    let root = mount(bundle)?;
-    super::mounts::mount_files(bundle.spec, &root, &Namespaces::of(bundle.spec)?)?;
+pub fn view(spec: &Spec, root: RootFs<'_>, mount_point: &Path) -> Result<Root> {
+    let root = mount_at(root, mount_point)?;
+    super::mounts::mount_files(spec, &root, &Namespaces::of(spec)?)?;
     Ok(root)
 }
 
 /// Mount the root on the bundle's mount point.
 pub(super) fn mount(bundle: &Bundle<'_>) -> Result<Root> {
-    let tree = match bundle.root {
+    mount_at(bundle.root, bundle.mount_point)
+}
+
+fn mount_at(root: RootFs<'_>, mount_point: &Path) -> Result<Root> {
+    let tree = match root {
         RootFs::Overlay { lower, upper, work, volatile } => {
             overlay(lower, upper, work, volatile).map_err(|error| overlay_fault(error, lower, upper))?
         }
         RootFs::Directory(path) => rustix::mount::open_tree(CWD, path, clone_flags() | OpenTreeFlags::AT_RECURSIVE)
             .with_context(|| format!("cannot use `{}` as root file system", path.display()))?,
     };
-    rustix::mount::move_mount(tree.as_fd(), "", CWD, bundle.mount_point, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .with_context(|| format!("cannot mount the root file system on `{}`", bundle.mount_point.display()))?;
+    rustix::mount::move_mount(tree.as_fd(), "", CWD, mount_point, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .with_context(|| format!("cannot mount the root file system on `{}`", mount_point.display()))?;
     Ok(Root::from(tree))
 }
 

@@ -7,7 +7,7 @@ use crate::container::record::{Container, Status};
 use crate::container::root::{self, Fuse, Prepared};
 use crate::container::{host, mounts, spec};
 use crate::engine::Engine;
-use crate::runtime::{self, Bundle, Filter, hooks};
+use crate::runtime;
 use crate::sys::root::Root;
 use crate::sys::{namespace, proc};
 use anyhow::{Context, Result};
@@ -90,16 +90,6 @@ fn mount(engine: &Engine, container: &Container, lock: Lock) -> Result<View> {
         Prepared::Folder(_, Some(overlay)) => Some((root::mount_fuse(&mount_point, overlay)?, mount_point.clone())),
         _ => None,
     };
-    let bundle = Bundle {
-        spec: &spec,
-        root: prepared.rootfs(Path::new("")),
-        mount_point: &mount_point,
-        init: false,
-        filter: Filter::Spec,
-        cgroup: None,
-        trees: &[],
-        owner: hooks::Owner { id: config.id.as_str(), bundle: &container.dir },
-    };
-    let root = runtime::view(&bundle)?;
+    let root = runtime::view(&spec, prepared.rootfs(Path::new("")), &mount_point)?;
     Ok(View { root, _lock: Some(lock), fuse })
 }
