@@ -9,7 +9,7 @@ use crate::base::error::{Kind, fault};
 use crate::base::timing;
 use crate::engine::Engine;
 use crate::monitor::{self, AttachOptions, Streams};
-use crate::runtime::{self, ExecChild, ExecTarget, Stdio};
+use crate::runtime::{self, ExecChild, ExecTarget, Stdio, hooks};
 use crate::sys::{proc, process};
 use anyhow::{Context, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -79,7 +79,8 @@ pub fn exec(engine: &Engine, container: &Container, request: ExecRequest, termin
     let (stdio, streams) = stdio(&request, terminal)?;
     timing::phase("prepare");
     let cgroup = run.cgroup.as_ref().map(|cgroup| cgroup.of_process(run.pid));
-    let target = ExecTarget { pidfd: pidfd.as_fd(), cgroup: cgroup.as_ref(), filter };
+    let owner = hooks::Owner { id: config.id.as_str(), bundle: &container.dir };
+    let target = ExecTarget { pidfd: pidfd.as_fd(), cgroup: cgroup.as_ref(), filter, owner };
     if request.detach {
         // Somebody has to wait for it: until then it holds the container's process namespace, and the init that would
         // adopt it need not be one that reaps.

@@ -13,7 +13,7 @@ use crate::base::fs::{Durability, read_limited, replace};
 use crate::base::{signal, time, timing};
 use crate::engine::Engine;
 use crate::events::{self, Event};
-use crate::runtime::{self, ExecTarget, Filter, Stdio};
+use crate::runtime::{self, ExecTarget, Filter, Stdio, hooks};
 use crate::sys::process::{self, Fork};
 use crate::sys::{proc, signals};
 use anyhow::{Context, Result};
@@ -137,7 +137,8 @@ fn run(target: Target<'_>, check: &Healthcheck) -> Result<(i32, String)> {
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     let stdio = Stdio::Pipes { stdin: null, stdout: writing.try_clone()?, stderr: writing };
     let filter = if target.container.config.privileged { Filter::Spec } else { Filter::Default };
-    let exec = ExecTarget { pidfd: target.pidfd, cgroup: None, filter };
+    let owner = hooks::Owner { id: target.container.config.id.as_str(), bundle: &target.container.dir };
+    let exec = ExecTarget { pidfd: target.pidfd, cgroup: None, filter, owner };
     let child = runtime::exec(exec, &process, target.spec, stdio)?;
     let limit = if check.log_size == 0 { ALL_OUTPUT } else { check.log_size };
     let deadline = timing::now().saturating_add(if check.timeout > 0 { check.timeout } else { i64::MAX / 2 });

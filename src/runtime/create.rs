@@ -3,7 +3,7 @@
 use super::hooks::Point;
 use super::init::{self, Init};
 use super::report::{self, Message};
-use super::{Bundle, Filter, Stdio, hooks, idmap, seccomp, stage, supported, tree};
+use super::{Bundle, Filter, Stdio, hooks, idmap, notify, seccomp, stage, supported, tree};
 use crate::base::error::{Kind, fault};
 use crate::base::timing;
 use crate::sys::process::{self, Cloned, Ended};
@@ -242,14 +242,21 @@ impl Starting<'_> {
     /// Errors: `CommandNotFound`, `CommandNotExecutable`, and whatever init's last steps refuse.
     pub fn start(self) -> Result<Running> {
         report::send_go(self.socket.as_fd(), &self.filter)?;
-        match report::receive(self.socket.as_fd())? {
-            // End of file: executed, or killed in between; the caller sees that by the pidfd.
-            Message::End => Ok(Running { pid: self.pid, pidfd: self.pidfd }),
-            Message::Failed(error) => {
-                self.abort();
-                Err(error)
+        loop {
+            match report::receive(self.socket.as_fd())? {
+                Message::Listener(Some(listener)) => {
+                    let pids = (self.pid, Some(self.pid));
+                    notify::hand_over(self.spec, self.owner, pids, &listener, self.socket.as_fd())
+                        .inspect_err(|_| self.abort())?;
+                }
+                // End of file: executed, or killed in between; the caller sees that by the pidfd.
+                Message::End => return Ok(Running { pid: self.pid, pidfd: self.pidfd }),
+                Message::Failed(error) => {
+                    self.abort();
+                    return Err(error);
+                }
+                _ => return Err(self.died("before its command ran")),
             }
-            _ => Err(self.died("before its command ran")),
         }
     }
 

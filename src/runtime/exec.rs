@@ -8,7 +8,7 @@ use super::cgroup::Cgroup;
 use super::create::{filter_program, process_of};
 use super::labels::Labels;
 use super::report::{self, Message};
-use super::{Filter, Stdio, process as steps, scheduling, settings, terminal};
+use super::{Filter, Stdio, hooks, notify, process as steps, scheduling, settings, terminal};
 use crate::base::error::{Kind, fault};
 use crate::sys::process::{self, Cloned};
 use crate::sys::root::Root;
@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::ThreadNameSpaceType;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// The container to run in.
@@ -28,6 +28,8 @@ pub struct ExecTarget<'a> {
     pub cgroup: Option<&'a Cgroup>,
     /// The system call filter.
     pub filter: Filter,
+    /// Whose container it is, for a seccomp agent.
+    pub owner: hooks::Owner<'a>,
 }
 
 /// The process, a child of the caller.
@@ -69,7 +71,7 @@ pub fn exec(target: ExecTarget<'_>, process: &Process, spec: &Spec, stdio: Stdio
     }
     // It waits for our word, so nothing of the command runs outside of its limits.
     let moved = target.cgroup.filter(|_| outside).map_or(Ok(()), |cgroup| cgroup.adopt(pid));
-    let result = moved.and_then(|()| converse(ours.as_fd(), target.filter, spec, process));
+    let result = moved.and_then(|()| converse(ours.as_fd(), target, pid, spec, process));
     match result {
         Ok(master) => Ok(ExecChild { pid, pidfd, master }),
         Err(error) => {
@@ -81,17 +83,32 @@ pub fn exec(target: ExecTarget<'_>, process: &Process, spec: &Spec, stdio: Stdio
 }
 
 /// The maker's side: hand over the filter, take the terminal, wait for the end of file that says "executed".
-fn converse(socket: BorrowedFd<'_>, filter: Filter, spec: &Spec, process: &Process) -> Result<Option<OwnedFd>> {
-    report::send_go(socket, &filter_program(filter, spec, process)?)?;
+fn converse(
+    socket: BorrowedFd<'_>,
+    target: ExecTarget<'_>,
+    pid: i32,
+    spec: &Spec,
+    process: &Process,
+) -> Result<Option<OwnedFd>> {
+    report::send_go(socket, &filter_program(target.filter, spec, process)?)?;
     let mut master = None;
     loop {
         match report::receive(socket)? {
             Message::Ready(fd) => master = fd,
+            Message::Listener(Some(listener)) => {
+                notify::hand_over(spec, target.owner, (pid, init_of(target.pidfd)), &listener, socket)?;
+            }
             Message::End => return Ok(master),
             Message::Failed(error) => return Err(error),
             _ => return Err(fault(Kind::Other, "the process in the container answered out of turn")),
         }
     }
+}
+
+/// The number of a process in our pid namespace (proc_pid_fdinfo(5), Linux 5.4).
+fn init_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
 }
 
 /// The namespaces that the container does not share with us.
@@ -149,7 +166,7 @@ fn run(
     socket: BorrowedFd<'_>,
 ) -> anyhow::Error {
     match prepare(pidfd, join, (process, spec), stdio, socket) {
-        Ok((prepared, filter)) => match steps::become_process(prepared, process, &filter, 0) {
+        Ok((prepared, filter)) => match steps::become_process(prepared, process, &filter, 0, socket) {
             Ok(command) => command.execute(),
             Err(error) => error,
         },

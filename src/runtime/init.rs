@@ -113,7 +113,7 @@ fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
         reaper::stay_behind()?;
         death_signal = 0;
     }
-    Err(steps::become_process(prepared, process, &filter, death_signal)?.execute())
+    Err(steps::become_process(prepared, process, &filter, death_signal, socket.as_fd())?.execute())
 }
 
 /// The list's first part: what init is and whom it listens to, before it makes anything.

@@ -25,6 +25,7 @@ mod idmap;
 mod init;
 mod labels;
 mod mounts;
+mod notify;
 mod options;
 mod paths;
 mod process;

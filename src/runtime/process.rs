@@ -5,7 +5,7 @@ use super::capabilities::Sets;
 use super::command::Command;
 use super::labels::Labels;
 use super::user::{self, User};
-use super::{scheduling, seccomp, settings};
+use super::{notify, scheduling, seccomp, settings};
 use crate::base::error::{Fault, Kind, fault};
 use crate::sys::{self, root::Root};
 use anyhow::{Context, Result};
@@ -91,12 +91,13 @@ pub(super) fn prepare(
 
 /// Take on everything that the process is, but for its program.
 ///
-/// `death_signal` is what comes when our parent ends, 0 for nothing.
+/// `death_signal` is what comes when our parent ends, 0 for nothing; `socket` goes to the maker.
 pub(super) fn become_process(
     prepared: Prepared,
     process: &Process,
     filter: &[u8],
     death_signal: i32,
+    socket: BorrowedFd<'_>,
 ) -> Result<Command> {
     let Prepared { user, command, labels } = prepared;
     own_pipes(&user);
@@ -118,12 +119,12 @@ pub(super) fn become_process(
     }
     // Without no_new_privs the kernel wants CAP_SYS_ADMIN for a filter: now, before it goes.
     if !no_new_privileges {
-        load(filter.as_ref())?;
+        load(filter.as_ref(), socket)?;
     }
     set_capabilities(sets)?;
     if no_new_privileges {
         rustix::thread::set_no_new_privs(true).context("cannot set no_new_privs")?;
-        load(filter.as_ref())?;
+        load(filter.as_ref(), socket)?;
     }
     Ok(command)
 }
@@ -239,9 +240,13 @@ fn set_capabilities(sets: Sets) -> Result<()> {
     Ok(())
 }
 
-fn load(filter: Option<&seccomp::Loadable>) -> Result<()> {
+fn load(filter: Option<&seccomp::Loadable>, socket: BorrowedFd<'_>) -> Result<()> {
     let Some(filter) = filter else { return Ok(()) };
-    sys::seccomp::load(&filter.program, filter.flags).context("cannot load the seccomp filter")
+    if filter.has_listener() {
+        return notify::load(filter, socket);
+    }
+    sys::seccomp::load(&filter.program, filter.flags).context("cannot load the seccomp filter")?;
+    Ok(())
 }
 
 /// The folder to start in, for `exec`: it has to exist.

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! maker → init    M                 the id maps are written (only for a user namespace of its own)
+//!                 L                 the agent has the listener
 //!                 G filter          the gate: go on, with this compiled seccomp program (may be empty)
 //!                 C                 the hooks of the maker's side have run
 //! init  → maker   N + fd            its network namespace, as soon as it is there (only if it is a new one)
 //!                 C                 all is mounted: now the hooks before the root is entered (only if there are any)
 //!                 R phases [+ fd]   ready, with timing phases and the terminal's master
+//!                 L + fd            the listener of its filter, for the agent
 //!                 E error           an error (`base::error::encode`), and init ends
 //!                 (end of file)     the command was executed, or init died
 //! ```
@@ -38,6 +40,8 @@ pub enum Message {
     Go(Vec<u8>),
     /// Init's network namespace.
     Network(OwnedFd),
+    /// The listener of init's filter; from the maker, without it: it was delivered.
+    Listener(Option<OwnedFd>),
     /// Init waits at the gate.
     Ready(Option<OwnedFd>),
     /// Init has failed.
@@ -106,6 +110,16 @@ pub fn send_network(socket: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result
     send(socket, b"N", Some(namespace)).context("cannot reach the container's monitor")
 }
 
+/// Hand over the listener of our filter, or say that it was delivered.
+pub fn send_listener(socket: BorrowedFd<'_>, listener: Option<BorrowedFd<'_>>) -> Result<()> {
+    send(socket, b"L", listener).context("cannot reach the other side of the container's start")
+}
+
+/// Send bytes and a descriptor to somebody else: a seccomp agent.
+pub fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], fd: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    send(socket, bytes, Some(fd))
+}
+
 /// Report an error with its kind, its chain of causes and its hints.
 pub fn send_failed(socket: BorrowedFd<'_>, error: &anyhow::Error) {
     let mut bytes = vec![b'E'];
@@ -145,6 +159,7 @@ pub fn receive(socket: BorrowedFd<'_>) -> Result<Message> {
     Ok(match bytes.split_first() {
         None => Message::End,
         Some((b'M', _)) => Message::Mapped,
+        Some((b'L', _)) => Message::Listener(fd),
         Some((b'C', _)) => Message::Created,
         Some((b'G', filter)) => Message::Go(filter.to_vec()),
         Some((b'R', phases)) => {

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
+mod with_agent;
 mod with_hooks;
 mod with_mounts;
 mod with_properties;
@@ -163,6 +164,10 @@ fn become_mode(mode: As, ready: &mut impl Write, go: &mut impl Read) {
             go.read_exact(&mut [0]).unwrap();
         }
     }
+}
+
+fn owner() -> hooks::Owner<'static> {
+    hooks::Owner { id: "test", bundle: Path::new("/") }
 }
 
 fn null() -> OwnedFd {
@@ -423,7 +428,7 @@ fn one_more_process() {
 }
 
 fn exec_all(running: &Running, spec: &Spec) -> String {
-    let target = ExecTarget { pidfd: running.pidfd.as_fd(), cgroup: None, filter: Filter::Default };
+    let target = ExecTarget { pidfd: running.pidfd.as_fd(), cgroup: None, filter: Filter::Default, owner: owner() };
     let process = |args: &[&str], cwd: &str| {
         let mut process = spec.process().clone().unwrap();
         process.set_args(Some(args.iter().map(ToString::to_string).collect())).set_cwd(cwd.into());

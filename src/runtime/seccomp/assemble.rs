@@ -84,13 +84,24 @@ impl Rules {
     }
 }
 
+/// The calls of x32, an ABI of x86_64 with numbers of its own above all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum X32 {
+    /// There are none on this architecture.
+    None,
+    /// The profile is for them, too: the rules hold for them as for x86_64's.
+    Same,
+    /// The profile is not for them: this verdict. Never the default action, which may allow what a rule forbids.
+    Refused(u32),
+}
+
 /// One architecture's part of a filter.
 #[derive(Debug, Clone)]
 pub struct Architecture {
     /// `AUDIT_ARCH_…`.
     pub audit: u32,
-    /// Whether numbers from 0x40000000 on are another ABI's: they get the default action.
-    pub x32: bool,
+    /// What becomes of numbers from 0x40000000 on, if they are another ABI's.
+    pub x32: X32,
     /// Its rules.
     pub rules: Rules,
 }
@@ -113,6 +124,9 @@ pub fn assemble(default: u32, architectures: &[Architecture]) -> Option<Vec<Inst
     for architecture in architectures {
         let ranges = ranges(default, architecture);
         let mut body = vec![load(NUMBER)];
+        if architecture.x32 == X32::Same {
+            body.push(and(!X32_BIT));
+        }
         search(&ranges, default, &mut body);
         program.push(jump_if(EQUAL, architecture.audit, 1, 0));
         program.push(Instruction { code: JUMP, jt: 0, jf: 0, k: u32::try_from(body.len()).ok()? });
@@ -138,17 +152,10 @@ fn ranges(default: u32, architecture: &Architecture) -> Vec<Range<'_>> {
         next = number + 1;
     }
     push(&mut ranges, next, Leaf::Verdict(default));
-    if architecture.x32 {
-        push(&mut ranges, X32_BIT, Leaf::Verdict(of_x32(default)));
+    if let X32::Refused(verdict) = architecture.x32 {
+        push(&mut ranges, X32_BIT, Leaf::Verdict(verdict));
     }
     ranges
-}
-
-/// What an x32 call gets: the default, unless that lets it through: then rules by number would be got around.
-pub fn of_x32(default: u32) -> u32 {
-    const ALLOW: u32 = 0x7fff_0000;
-    const LOG: u32 = 0x7ffc_0000;
-    if [ALLOW, LOG].contains(&default) { 0x0005_0000 | 38 } else { default }
 }
 
 fn push<'a>(ranges: &mut Vec<Range<'a>>, start: u32, leaf: Leaf<'a>) {

@@ -12,7 +12,7 @@ use super::capabilities::bits;
 use crate::base::error::{Kind, fault};
 use crate::sys::seccomp::Instruction;
 use anyhow::Result;
-use assemble::{Architecture, Condition, Rule, Rules, assemble};
+use assemble::{Architecture, Condition, Rule, Rules, X32, assemble};
 use oci_spec::runtime::{
     Arch, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder, LinuxSeccompBuilder,
     LinuxSeccompFilterFlag, LinuxSeccompOperator, LinuxSyscall, LinuxSyscallBuilder,
@@ -23,6 +23,14 @@ use syscalls::Table;
 const ALLOW: u32 = 0x7fff_0000;
 const ERRNO: u32 = 0x0005_0000;
 
+/// `SECCOMP_FILTER_FLAG_…`.
+const TSYNC: u64 = 1;
+const NEW_LISTENER: u64 = 8;
+const WAIT_KILLABLE_RECV: u64 = 32;
+
+/// For profiles that are not for x32: ENOSYS, as on a kernel without it.
+const NO_X32: X32 = X32::Refused(ERRNO | 38);
+
 /// A compiled filter with the flags to load it with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Loadable {
@@ -32,27 +40,40 @@ pub struct Loadable {
     pub program: Vec<Instruction>,
 }
 
-/// Compile a profile of a specification. System calls that no architecture of it knows are skipped.
+impl Loadable {
+    /// Whether loading it makes a listener (`SCMP_ACT_NOTIFY`).
+    pub fn has_listener(&self) -> bool {
+        self.flags & NEW_LISTENER != 0
+    }
+}
+
+/// Compile a profile of a specification. System calls that no architecture of it knows are skipped; this machine's
+/// architecture is always among them, as libseccomp has it.
 pub fn compile(profile: &LinuxSeccomp) -> Result<Loadable> {
     let default = action(profile.default_action(), profile.default_errno_ret())?;
-    let architectures = match profile.architectures().as_deref() {
-        None | Some([]) => vec![Table::native()],
-        Some(listed) => listed.iter().filter_map(|arch| table_of(*arch)).collect(),
-    };
+    let listed = profile.architectures().as_deref().unwrap_or_default();
+    let mut tables = vec![Table::native()];
+    tables.extend(listed.iter().filter_map(|arch| table_of(*arch)).filter(|table| *table != Table::native()));
+    let x32 = if listed.contains(&Arch::ScmpArchX32) { X32::Same } else { NO_X32 };
     let mut rules = Vec::new();
+    let mut notifies = profile.default_action() == LinuxSeccompAction::ScmpActNotify;
     for syscall in profile.syscalls().iter().flatten() {
+        notifies |= syscall.action() == LinuxSeccompAction::ScmpActNotify;
         let action = action(syscall.action(), syscall.errno_ret())?;
         let conditions: Vec<Condition> = syscall.args().iter().flatten().map(condition).collect::<Result<_>>()?;
         rules.extend(
             syscall.names().iter().map(|name| (name.as_str(), Rule { conditions: conditions.clone(), action })),
         );
     }
-    let flags =
-        profile.flags().iter().flatten().try_fold(0, |flags, flag| Ok::<u64, anyhow::Error>(flags | flag_of(*flag)))?;
-    if profile.listener_path().is_some() {
-        return Err(fault(Kind::Usage, "`linux.seccomp.listenerPath` of the specification is not supported"));
+    let mut flags = profile.flags().iter().flatten().fold(0, |flags, flag| flags | flag_of(*flag));
+    if notifies {
+        // We have one thread that matters; the one that hands over the listener is not to be synchronised.
+        flags = flags & !TSYNC | NEW_LISTENER;
+    } else {
+        // The kernel takes it with a listener only.
+        flags &= !WAIT_KILLABLE_RECV;
     }
-    Ok(Loadable { flags, program: compile_rules(default, &architectures, &rules)? })
+    Ok(Loadable { flags, program: compile_rules(default, &tables, x32, &rules)? })
 }
 
 /// Compile the default profile for a process whose bounding set has these capabilities.
@@ -63,7 +84,7 @@ pub fn compile_default(bounding: u64) -> Result<Loadable> {
         rules
             .extend(names.split_ascii_whitespace().map(|name| (name, Rule { conditions: conditions.clone(), action })));
     }
-    let program = compile_rules(profile::DEFAULT_ACTION, Table::with_compatible(), &rules)?;
+    let program = compile_rules(profile::DEFAULT_ACTION, Table::with_compatible(), NO_X32, &rules)?;
     Ok(Loadable { flags: 0, program })
 }
 
@@ -83,7 +104,7 @@ pub fn compile_refusals(names: &str) -> Result<Loadable> {
     let always = Rule { conditions: Vec::new(), action: refused };
     let mut rules: Vec<(&str, Rule)> = names.split_ascii_whitespace().map(|name| (name, always.clone())).collect();
     rules.extend(["clone", "unshare"].map(|name| (name, user_namespace.clone())));
-    Ok(Loadable { flags: 0, program: compile_rules(ALLOW, Table::with_compatible(), &rules)? })
+    Ok(Loadable { flags: 0, program: compile_rules(ALLOW, Table::with_compatible(), NO_X32, &rules)? })
 }
 
 /// The default profile as a specification has it, for a process with these capabilities.
@@ -124,16 +145,19 @@ fn specify(groups: Vec<profile::Group>) -> Result<LinuxSeccomp> {
 }
 
 /// Rules by name to a program for all architectures.
-fn compile_rules(default: u32, tables: &[Table], rules: &[(&str, Rule)]) -> Result<Vec<Instruction>> {
+fn compile_rules(default: u32, tables: &[Table], x32: X32, rules: &[(&str, Rule)]) -> Result<Vec<Instruction>> {
     let architectures: Vec<Architecture> = tables
         .iter()
         .map(|table| {
             let mut numbered = Rules::new();
+            let x32 = if table.has_x32() { x32 } else { X32::None };
             for (name, rule) in rules {
-                let Some(number) = table.number(name) else { continue };
-                numbered.add(number, rule.narrowed(syscalls::int_arguments(name)));
+                let second = if x32 == X32::Same { Table::x32_number(name) } else { None };
+                for number in table.number(name).into_iter().chain(second) {
+                    numbered.add(number, rule.narrowed(syscalls::int_arguments(name)));
+                }
             }
-            Architecture { audit: table.audit(), x32: table.has_x32(), rules: numbered }
+            Architecture { audit: table.audit(), x32, rules: numbered }
         })
         .collect();
     assemble(default, &architectures)
@@ -145,9 +169,6 @@ fn table_of(arch: Arch) -> Option<Table> {
 }
 
 fn action(kind: LinuxSeccompAction, errno: Option<u32>) -> Result<u32> {
-    if kind == LinuxSeccompAction::ScmpActNotify {
-        return Err(fault(Kind::Usage, "`SCMP_ACT_NOTIFY` of the specification is not supported"));
-    }
     if errno.is_some_and(|errno| errno > 4095) {
         return Err(fault(Kind::Usage, "an `errnoRet` of the seccomp profile is larger than 4095"));
     }
@@ -174,10 +195,10 @@ fn profile_arg(condition: &profile::Condition) -> Result<LinuxSeccompArg> {
 
 fn flag_of(flag: LinuxSeccompFilterFlag) -> u64 {
     match flag {
-        LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 1,
+        LinuxSeccompFilterFlag::SeccompFilterFlagTsync => TSYNC,
         LinuxSeccompFilterFlag::SeccompFilterFlagLog => 2,
         LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => 4,
-        LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => 32,
+        LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => WAIT_KILLABLE_RECV,
     }
 }
 

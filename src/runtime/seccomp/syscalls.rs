@@ -56,6 +56,50 @@ impl Table {
         self == Self::X86_64
     }
 
+    /// The number that x32 has for a call beside x86_64's (arch/x86/entry/syscalls/syscall_64.tbl, from 512 on).
+    pub fn x32_number(name: &str) -> Option<u32> {
+        const FIRST: u32 = 512;
+        const NAMES: [&str; 36] = [
+            "rt_sigaction",
+            "rt_sigreturn",
+            "ioctl",
+            "readv",
+            "writev",
+            "recvfrom",
+            "sendmsg",
+            "recvmsg",
+            "execve",
+            "ptrace",
+            "rt_sigpending",
+            "rt_sigtimedwait",
+            "rt_sigqueueinfo",
+            "sigaltstack",
+            "timer_create",
+            "mq_notify",
+            "kexec_load",
+            "waitid",
+            "set_robust_list",
+            "get_robust_list",
+            "vmsplice",
+            "move_pages",
+            "preadv",
+            "pwritev",
+            "rt_tgsigqueueinfo",
+            "recvmmsg",
+            "sendmmsg",
+            "process_vm_readv",
+            "process_vm_writev",
+            "setsockopt",
+            "getsockopt",
+            "io_setup",
+            "io_submit",
+            "execveat",
+            "preadv2",
+            "pwritev2",
+        ];
+        NAMES.iter().position(|known| *known == name).map(|index| FIRST + index as u32)
+    }
+
     /// The number of a call; `None` if this architecture does not have it.
     pub fn number(self, name: &str) -> Option<u32> {
         match self {

@@ -100,7 +100,7 @@ fn random_rules_do_what_the_model_says() {
                 .collect();
             rules.add(random.below(300) as u32, Rule { conditions, action: ERRNO | random.below(50) as u32 });
         }
-        let architecture = Architecture { audit: X86_64, x32: true, rules: rules.clone() };
+        let architecture = Architecture { audit: X86_64, x32: NO_X32, rules: rules.clone() };
         let Some(program) = assemble(ENOSYS, &[architecture]) else { continue };
         for _ in 0..3000 {
             let number = random.below(310) as u32;
@@ -221,4 +221,62 @@ fn every_name_of_the_profile_is_a_system_call() {
         let known = Table::all().iter().any(|table| table.number(name).is_some());
         assert!(known || UNKNOWN.contains(&name), "{name}");
     }
+}
+
+/// A profile of a specification.
+fn profile(text: &str) -> Vec<Instruction> {
+    compile(&serde_json::from_str(text).unwrap()).unwrap().program
+}
+
+#[test]
+fn what_a_rule_forbids_x32_does_not_allow() {
+    let rules = r#""syscalls": [ { "names": ["mount", "execve"], "action": "SCMP_ACT_ERRNO" } ]"#;
+    let native = Table::native();
+    let (mount, execve) = (native.number("mount").unwrap(), native.number("execve").unwrap());
+    let plain = profile(&format!(r#"{{ "defaultAction": "SCMP_ACT_ALLOW", {rules} }}"#));
+    assert_eq!(interpret(&plain, mount, native.audit(), [0; 6]), EPERM);
+    assert_eq!(interpret(&plain, 0, native.audit(), [0; 6]), ALLOW);
+    if native != Table::X86_64 {
+        return;
+    }
+    const X32: u32 = 0x4000_0000;
+    for number in [mount, execve, 520, 0] {
+        assert_eq!(interpret(&plain, number | X32, X86_64, [0; 6]), ENOSYS, "{number}");
+    }
+    let with = profile(&format!(
+        r#"{{ "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"], {rules} }}"#
+    ));
+    for (number, expected) in [(mount | X32, EPERM), (520 | X32, EPERM), (mount, EPERM), (X32, ALLOW), (0, ALLOW)] {
+        assert_eq!(interpret(&with, number, X86_64, [0; 6]), expected, "{number:#x}");
+    }
+    let i386_mount = Table::X86.number("mount").unwrap();
+    assert_eq!(interpret(&with, i386_mount, I386, [0; 6]), EPERM);
+    assert_eq!(interpret(&plain, i386_mount, I386, [0; 6]), 0x8000_0000, "an architecture that is not listed");
+}
+
+#[test]
+fn flags_and_actions() {
+    let compiled = |text: &str| compile(&serde_json::from_str(text).unwrap()).unwrap();
+    let flags = r#""flags": ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]"#;
+    assert_eq!(compiled(&format!(r#"{{ "defaultAction": "SCMP_ACT_ALLOW", {flags} }}"#)).flags, 7);
+    let notify = r#""syscalls": [ { "names": ["mkdir"], "action": "SCMP_ACT_NOTIFY" } ]"#;
+    let found = compiled(&format!(r#"{{ "defaultAction": "SCMP_ACT_ALLOW", {flags}, {notify} }}"#));
+    assert_eq!((found.flags, found.has_listener()), (2 | 4 | 8 | 32, true));
+    for (action, expected) in [
+        ("KILL", 0),
+        ("KILL_THREAD", 0),
+        ("KILL_PROCESS", 0x8000_0000),
+        ("TRAP", 0x3_0000),
+        ("ERRNO", EPERM),
+        ("NOTIFY", 0x7fc0_0000),
+        ("TRACE", 0x7ff0_0001),
+        ("LOG", 0x7ffc_0000),
+        ("ALLOW", ALLOW),
+    ] {
+        let program = profile(&format!(r#"{{ "defaultAction": "SCMP_ACT_{action}" }}"#));
+        assert_eq!(interpret(&program, 1, Table::native().audit(), [0; 6]), expected, "{action}");
+    }
+    let errno = profile(r#"{ "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 99 }"#);
+    assert_eq!(interpret(&errno, 1, Table::native().audit(), [0; 6]), ERRNO | 99);
 }
