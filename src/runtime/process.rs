@@ -183,7 +183,10 @@ fn become_user(user: &User) -> Result<()> {
     match if user.keep_groups { Ok(()) } else { rustix::thread::set_thread_groups(&groups) } {
         // In single-id mode setgroups is denied (CVE-2014-8989) and no other group is mapped: we keep those we have.
         Err(Errno::PERM | Errno::INVAL) if user.required.is_empty() => {}
-        result => result.map_err(|error| unmapped("group", user.gid, error))?,
+        result => {
+            let first = user.required.first().copied().unwrap_or(user.gid);
+            result.map_err(|error| unmapped("group", first, error))?;
+        }
     }
     let (old_uid, uid) = (rustix::process::geteuid(), Uid::from_raw(user.uid));
     if rustix::process::getegid().as_raw() != user.gid {
@@ -203,7 +206,7 @@ fn become_user(user: &User) -> Result<()> {
 fn unmapped(what: &str, id: u32, error: Errno) -> anyhow::Error {
     let deed = format!("cannot become {what} {id} in the container");
     match error {
-        Errno::INVAL => Fault::new(Kind::Host, format!("{deed}: it is not among your ids"))
+        Errno::INVAL | Errno::PERM => Fault::new(Kind::Host, format!("{deed}: it is not among your ids"))
             .hint("sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER")
             .into(),
         error => anyhow::Error::new(error).context(deed),

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
+mod conformance;
 mod with_agent;
 mod with_hooks;
 mod with_mounts;

@@ -15,7 +15,7 @@
 
 mod devices;
 mod place;
-mod resources;
+pub(super) mod resources;
 mod state;
 mod stats;
 

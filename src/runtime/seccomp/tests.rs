@@ -8,30 +8,13 @@ const I386: u32 = 0x4000_0003;
 const EPERM: u32 = ERRNO | 1;
 const ENOSYS: u32 = ERRNO | 38;
 
+#[path = "interpret.rs"]
+mod interpreter;
+
 /// Run a program as the kernel does.
 fn interpret(program: &[Instruction], number: u32, audit: u32, args: [u64; 6]) -> u32 {
-    let mut data = [0u8; 64];
-    data[0..4].copy_from_slice(&number.to_le_bytes());
-    data[4..8].copy_from_slice(&audit.to_le_bytes());
-    for (index, arg) in args.iter().enumerate() {
-        data[16 + 8 * index..24 + 8 * index].copy_from_slice(&arg.to_le_bytes());
-    }
-    let (mut at, mut a) = (0usize, 0u32);
-    loop {
-        let Instruction { code, jt, jf, k } = program[at];
-        at += 1;
-        let jump = |condition: bool| usize::from(if condition { jt } else { jf });
-        match code {
-            0x20 => a = u32::from_le_bytes(data[k as usize..k as usize + 4].try_into().unwrap()),
-            0x54 => a &= k,
-            0x05 => at += k as usize,
-            0x15 => at += jump(a == k),
-            0x25 => at += jump(a > k),
-            0x35 => at += jump(a >= k),
-            0x06 => return k,
-            other => panic!("operation {other:#x}"),
-        }
-    }
+    let program: Vec<_> = program.iter().map(|i| (i.code, i.jt, i.jf, i.k)).collect();
+    interpreter::interpret(&program, number, audit, args)
 }
 
 /// What the rules of a number say.

@@ -328,3 +328,29 @@ fn limits_hold_for_one_more_process_too() {
         assert_eq!(found, "77\nCpus_allowed_list:\t0\n500\n[Signaled(9)]", "{mode:?}");
     }
 }
+
+#[test]
+fn a_terminal_of_the_size_that_the_specification_says() {
+    alone!();
+    for mode in modes() {
+        let rootfs = Rootfs::new();
+        let paths = paths(&rootfs);
+        let spec =
+            spec(&["stty", "size"], |spec| spec["process"]["consoleSize"] = json!({ "height": 11, "width": 22 }));
+        let found = inside(mode, || {
+            let started =
+                create(&bundle(&rootfs, &paths, &spec), Stdio::Terminal { size: None }).and_then(|mut starting| {
+                    let master = starting.ready()?;
+                    Ok((master, starting.start()?))
+                });
+            match started {
+                Ok((master, running)) => {
+                    process::wait(running.pid).unwrap();
+                    read_terminal(File::from(master.unwrap()))
+                }
+                Err(error) => told(&error),
+            }
+        });
+        assert_eq!(found, "11 22\n", "{mode:?}");
+    }
+}
