@@ -60,6 +60,12 @@ pub fn volumes() -> Vec<CompletionCandidate> {
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
+/// The names of networks.
+pub fn networks() -> Vec<CompletionCandidate> {
+    let Ok(dirs) = Dirs::open(None) else { return Vec::new() };
+    crate::network::record::all(&dirs).into_iter().map(|network| CompletionCandidate::new(network.name)).collect()
+}
+
 /// Containers first, then images.
 pub fn containers_and_images() -> Vec<CompletionCandidate> {
     let mut all = containers();

@@ -26,6 +26,7 @@ mod limits;
 mod load;
 mod login;
 mod logs;
+mod network;
 mod output;
 mod pause;
 mod port;
@@ -143,6 +144,7 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Info(args) => info::info(&args, globals),
         Verb::Version(args) => version::version(&args),
         Verb::Volume(verb) => volume::dispatch(verb, globals),
+        Verb::Network(verb) => network::dispatch(verb, globals),
         Verb::Unshare(args) => unshare::unshare(&args, globals),
         Verb::Completion(args) => complete::completion(&args),
     }

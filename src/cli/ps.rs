@@ -195,11 +195,13 @@ fn ports(row: &Summary) -> String {
     ranges.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
-fn network(row: &Summary) -> Vec<&'static str> {
-    match row.container.config.network {
-        NetworkMode::Slirp4netns => vec!["slirp4netns"],
-        NetworkMode::None => vec!["none"],
-        NetworkMode::Host => vec!["host"],
+fn network(row: &Summary) -> Vec<String> {
+    let config = &row.container.config;
+    match config.network {
+        NetworkMode::Bridge => {
+            crate::container::attachments(&row.container).into_iter().map(|one| one.network).collect()
+        }
+        _ => vec![config.network.to_string()],
     }
 }
 

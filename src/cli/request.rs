@@ -5,7 +5,6 @@ use crate::base::error::{Fault, Kind, fault};
 use crate::base::signal;
 use crate::container::mounts::{parse_image_volumes, parse_mount, parse_tmpfs, parse_volume};
 use crate::container::request::{LogDriver, PullPolicy, Request, Source};
-use crate::network::{self, NetworkMode};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,10 +36,7 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
     for text in &options.tmpfs {
         mounts.push(parse_tmpfs(text)?);
     }
-    let mut ports = Vec::new();
-    for text in &options.publish {
-        ports.extend(network::parse_ports(text)?);
-    }
+    let network = options.net.understand()?;
     if let Some(text) = &options.stop_signal {
         signal::parse(text)?;
     }
@@ -53,13 +49,14 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
         env_files: options.env_file,
         workdir: options.workdir,
         user: options.user,
-        hostname: options.hostname,
+        hostname: options.net.hostname,
         mounts,
         volumes_from: options.volumes_from,
         image_volumes: options.image_volume.as_deref().map(parse_image_volumes).transpose()?.unwrap_or_default(),
         read_only: options.read_only,
-        network: options.network.as_deref().map(network_mode).transpose()?,
-        ports,
+        network: network.mode,
+        networking: network.settings,
+        ports: network.ports,
         init: options.init,
         labels: labels(&options.label)?,
         pull: options.pull.as_deref().map_or(PullPolicy::default(), pull_policy),
@@ -117,18 +114,6 @@ fn labels(words: &[String]) -> Result<BTreeMap<String, String>> {
     words.iter().map(split).collect()
 }
 
-/// `--network`.
-fn network_mode(text: &str) -> Result<NetworkMode> {
-    match text {
-        "slirp4netns" | "private" | "default" => Ok(NetworkMode::Slirp4netns),
-        "none" => Ok(NetworkMode::None),
-        "host" => Ok(NetworkMode::Host),
-        _ => Err(Fault::new(Kind::Usage, format!("`--network {text}`: this release has no such network"))
-            .hint("the networks are: slirp4netns none host")
-            .into()),
-    }
-}
-
 /// `--pull` and `--policy`; the words were checked by the declarations.
 pub fn pull_policy(text: &str) -> PullPolicy {
     match text.to_ascii_lowercase().as_str() {
@@ -143,6 +128,7 @@ pub fn pull_policy(text: &str) -> PullPolicy {
 mod tests {
     use super::super::args::Verb;
     use super::*;
+    use crate::network::NetworkMode;
     use std::ffi::OsString;
 
     fn asked(words: &[&str]) -> Result<Request> {
@@ -202,6 +188,15 @@ mod tests {
         check(&["-v", "/a:/b:ro", "--tmpfs", "/c", "alpine"], |r| r.mounts.len() == 2 && r.mounts[0].options.read_only);
         check(&["--net=host", "alpine"], |r| r.network == Some(NetworkMode::Host));
         check(&["--network", "none", "alpine"], |r| r.network == Some(NetworkMode::None));
+        check(&["--network", "a:ip=10.1.1.2", "--network-alias=x", "--mac-address=02:00:00:00:00:01", "alpine"], |r| {
+            let [one] = r.networking.attachments.as_slice() else { return false };
+            r.network == Some(NetworkMode::Bridge) && one.aliases == ["x"] && one.ip.is_some() && one.mac.is_some()
+        });
+        check(&["--dns=none", "--no-hosts", "-P", "--expose=80-81", "--http-proxy=false", "alpine"], |r| {
+            let net = &r.networking;
+            let files = net.keep_resolv_conf && net.no_hosts;
+            files && net.publish_all && net.expose.len() == 2 && net.no_proxy_variables
+        });
         check(&["-l", "a=b=c", "-la=d", "--label", "e", "alpine"], |r| {
             r.labels.get("a").is_some_and(|v| v == "d") && r.labels.get("e").is_some_and(String::is_empty)
         });
@@ -229,9 +224,14 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         for words in [
-            &["--network", "bridge", "alpine"][..],
+            &["--network", "none:x", "alpine"][..],
             &["-p", "x", "alpine"],
             &["-v", "na,me:/x", "alpine"],
+            &["--ip", "10.0.0.1", "alpine"],
+            &["--network-alias", "x", "alpine"],
+            &["--network", "a", "--network", "b", "--ip", "10.0.0.1", "alpine"],
+            &["--dns", "x", "alpine"],
+            &["--add-host", "x", "alpine"],
             &["--pid", "container:", "alpine"],
             &["--userns", "all", "alpine"],
             &["--userns", "nomap", "--uidmap", "0:1:5", "alpine"],

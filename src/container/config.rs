@@ -12,7 +12,7 @@ use super::rights::namespaces::Namespace;
 use super::rights::userns::Userns;
 use crate::base::digest::Digest;
 use crate::base::id::ContainerId;
-use crate::network::{NetworkMode, PortMapping};
+use crate::network::{NetworkMode, PortMapping, Settings};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -51,6 +51,9 @@ pub struct Config {
     pub read_only: bool,
     /// The network.
     pub network: NetworkMode,
+    /// All else about the network.
+    #[serde(default)]
+    pub networking: Settings,
     /// Published ports, as asked; 0 is decided at each start.
     pub ports: Vec<PortMapping>,
     /// The image's exposed ports, `80/tcp`.
@@ -150,6 +153,7 @@ impl Config {
             mounts: Vec::new(),
             read_only: false,
             network: NetworkMode::None,
+            networking: Settings::default(),
             ports: Vec::new(),
             exposed: Vec::new(),
             init: false,

@@ -7,14 +7,13 @@ use super::record::{self, Container};
 use super::request::{PullPolicy, Request, Source};
 use super::rights::namespaces::Namespace;
 use super::rights::{idmap, systemd::Systemd, userns::Userns};
-use super::{environment, names, rights};
+use super::{environment, names, network, rights};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::id::ContainerId;
 use crate::base::lock::Lock;
 use crate::base::{signal, timing};
 use crate::engine::Engine;
 use crate::image::{self, Image, Progress};
-use crate::network::NetworkMode;
 use crate::oci::image::ImageConfig;
 use crate::registry::Access;
 use crate::runtime::capabilities;
@@ -118,10 +117,6 @@ fn check(request: &Request) -> Result<()> {
             format!("`--hostname` and `--uts {}` do not go together: the name is not the container's", request.uts);
         return Err(fault(Kind::Usage, text));
     }
-    if request.network == Some(NetworkMode::None) && !request.ports.is_empty() {
-        let text = "ports cannot be published with `--network none`: nothing leads there";
-        return Err(Fault::new(Kind::Usage, text).hint("leave out --network, or -p").into());
-    }
     if request.ipc == Namespace::Host && request.limits.shm_size.is_some() {
         return Err(fault(Kind::Usage, "`--shm-size` means nothing with `--ipc host`: the memory is the host's"));
     }
@@ -190,17 +185,17 @@ fn rootfs(path: &Path, overlay: bool) -> Result<RootSource> {
 /// Everything that a container is, from what was asked and what the image says.
 fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConfig) -> Result<Config> {
     let id = ContainerId::random();
+    let network = network::decide(engine, &request, image)?;
     let uts = rights::decide_namespace(engine, "--uts", &request.uts)?;
     let hostname = match (&request.hostname, &uts) {
         (Some(name), _) => name.clone(),
+        (None, Namespace::Private) if network.other.is_some() => {
+            network.other.as_ref().map(|other| other.config.hostname.clone()).unwrap_or_default()
+        }
         (None, Namespace::Host) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
         (None, Namespace::Container(other)) => super::find(engine, other)?.config.hostname,
         _ => id.short().to_owned(),
     };
-    if request.network == Some(NetworkMode::Host) && !request.ports.is_empty() {
-        let text = "published ports mean nothing with `--network host`: the container has all of the host's";
-        engine.warn(&Fault::new(Kind::Usage, text));
-    }
     let (args, entrypoint_len) = command(&request, image)?;
     let (capabilities, cap_add, cap_drop) = capability_sets(&request)?;
     let mut rights = rights::decide(engine, &request, &args, &capabilities)?;
@@ -229,9 +224,10 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         hostname,
         mounts: Vec::new(),
         read_only: request.read_only || request.rights.hardened,
-        network: request.network.unwrap_or_default(),
-        ports: request.ports,
-        exposed: image.exposed_ports.clone(),
+        network: network.mode,
+        ports: network.ports,
+        exposed: image.exposed_ports.iter().chain(&network.settings.expose).cloned().collect(),
+        networking: network.settings,
         init: request.init,
         labels,
         privileged: request.privileged,

@@ -45,6 +45,9 @@ pub fn decide(request: &Request, image: &ImageConfig, hostname: &str, warn: impl
             )),
         }
     }
+    if !request.networking.no_proxy_variables {
+        proxies(&mut list);
+    }
     change(&mut list, &request.env_changes)?;
     extend(&mut list, &request.env_files, &request.env)?;
     Ok(list)
@@ -89,6 +92,17 @@ fn merged(value: &str, list: &[String]) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// The host's proxy variables, without which much of the net is out of reach where there is a proxy.
+fn proxies(list: &mut Vec<String>) {
+    for name in ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy"] {
+        for name in [name.to_owned(), name.to_ascii_uppercase()] {
+            if let Some(value) = env::by_name(&name) {
+                set(list, &name, &value);
+            }
+        }
+    }
 }
 
 /// What the user adds: files first, then words.

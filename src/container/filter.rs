@@ -137,7 +137,7 @@ impl Filters {
             Test::Label(wanted) => has_label(&config.labels, wanted),
             Test::NotLabel(wanted) => !has_label(&config.labels, wanted),
             Test::Name(pattern) => pattern.is_match(&config.name),
-            Test::Network(name) => super::inspect::network_mode(&config.network) == *name,
+            Test::Network(name) => super::network::is_in(&row.container, name),
             // There are no pods yet, so no container is in one.
             Test::Pod => false,
             Test::Publish(port) => row.ports().iter().any(|known| {

@@ -2,13 +2,13 @@
 
 use super::config::Config;
 use super::mounts::Lent;
+use super::network;
 use super::rights::idmap::Available;
 use super::spec::Host;
 use crate::engine::Engine;
-use crate::network;
 use crate::rootless::Ids;
 use crate::runtime::defaults;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rustix::process::{Resource, getrlimit};
 use std::path::{Path, PathBuf};
 
@@ -34,9 +34,12 @@ pub fn facts(engine: &Engine, dir: &Path, config: &Config, lent: Lent) -> Result
     let ids = ids(engine)?;
     let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20).min(1 << 20);
     let devices = if config.privileged { super::rights::devices::all() } else { Vec::new() };
+    // The files of a mapped container are named from its folder, where its start begins.
+    let own = if super::rights::is_mapped(config) { PathBuf::new() } else { dir.to_path_buf() };
     Ok(Host {
-        // The files of a mapped container are named from its folder, where its start begins.
-        dir: if super::rights::is_mapped(config) { PathBuf::new() } else { dir.to_path_buf() },
+        files: network::files_dir(engine, &own, config),
+        dir: own,
+        network: network::namespace(engine, config)?,
         masked: if config.privileged { Vec::new() } else { defaults::masked_paths() },
         mqueue: config.ipc.is_host() && Path::new("/dev/mqueue").is_dir(),
         open_files: limit,
@@ -45,27 +48,4 @@ pub fn facts(engine: &Engine, dir: &Path, config: &Config, lent: Lent) -> Result
         devices,
         rights: super::rights::facts(engine, config)?,
     })
-}
-
-/// Write `hosts`, `resolv.conf` and `hostname`, which are bound into the container.
-pub fn write_files(dir: &Path, config: &Config) -> Result<()> {
-    let names = [config.hostname.as_str(), config.name.as_str()];
-    let hosts =
-        network::hosts(&config.network, &network::host_file(Path::new("/etc/hosts")), &names, network::host_address());
-    let resolv = network::resolv_conf(&network::host_file(Path::new("/etc/resolv.conf")), &config.network);
-    let hostname = format!("{}\n", config.hostname);
-    for (name, text) in [("hosts", hosts), ("resolv.conf", resolv), ("hostname", hostname)] {
-        let path = dir.join(name);
-        write_readable(&path, text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
-    }
-    Ok(())
-}
-
-/// Every user of the container reads these files.
-fn write_readable(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)?;
-    file.write_all(bytes)?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }

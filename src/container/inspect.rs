@@ -7,7 +7,7 @@ use super::request::LogDriver;
 use crate::base::signal;
 use crate::base::time::rfc3339;
 use crate::engine::Engine;
-use crate::network::{CONTAINER_ADDRESS, GATEWAY, NetworkMode, PortMapping};
+use crate::network::PortMapping;
 use crate::runtime::cgroup::Cgroup;
 use serde_json::{Map, Value, json};
 
@@ -60,7 +60,7 @@ pub fn inspect(engine: &Engine, container: &Container) -> Value {
         },
         "Mounts": mounts(engine, container),
         "Dependencies": [],
-        "NetworkSettings": network(config, &status),
+        "NetworkSettings": super::network_inspect::settings(container, &status),
         "Namespace": "",
         "IsInfra": false,
         "Config": config_keys(config),
@@ -136,7 +136,7 @@ fn healthcheck(config: &Config) -> Value {
 }
 
 /// `[{HostIp, HostPort}]` by `80/tcp`; null for a port that is exposed and not published.
-fn port_map(ports: &[PortMapping], exposed: &[String]) -> Value {
+pub(super) fn port_map(ports: &[PortMapping], exposed: &[String]) -> Value {
     let mut map = Map::new();
     for port in exposed {
         let key = if port.contains('/') { port.clone() } else { format!("{port}/tcp") };
@@ -152,38 +152,6 @@ fn port_map(ports: &[PortMapping], exposed: &[String]) -> Value {
         }
     }
     Value::Object(map)
-}
-
-fn network(config: &Config, status: &Status) -> Value {
-    let ports = if let Status::Running(run) = status { run.ports.as_slice() } else { &[] };
-    let running = matches!(status, Status::Running(_));
-    let own = config.network == NetworkMode::Slirp4netns && running;
-    let (address, gateway, prefix) =
-        if own { (CONTAINER_ADDRESS.to_string(), GATEWAY.to_string(), 24) } else { (String::new(), String::new(), 0) };
-    let mode = network_mode(&config.network);
-    json!({
-        "EndpointID": "",
-        "Gateway": gateway,
-        "IPAddress": address,
-        "IPPrefixLen": prefix,
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "MacAddress": "",
-        "Bridge": "",
-        "SandboxID": "",
-        "Ports": port_map(ports, &config.exposed),
-        "SandboxKey": if let Status::Running(run) = status { format!("/proc/{}/ns/net", run.pid) } else { String::new() },
-        "Networks": { mode: { "IPAddress": address, "Gateway": gateway, "IPPrefixLen": prefix, "NetworkID": mode, "Aliases": [] } },
-    })
-}
-
-pub(super) fn network_mode(mode: &NetworkMode) -> &'static str {
-    match mode {
-        NetworkMode::Slirp4netns => "slirp4netns",
-        NetworkMode::None => "none",
-        NetworkMode::Host => "host",
-    }
 }
 
 fn mounts(engine: &Engine, container: &Container) -> Value {
@@ -232,7 +200,7 @@ fn config_keys(config: &Config) -> Value {
     };
     json!({
         "Hostname": config.hostname,
-        "Domainname": "",
+        "Domainname": config.networking.domainname.as_deref().unwrap_or_default(),
         "User": config.user,
         "AttachStdin": config.interactive,
         "AttachStdout": true,
@@ -308,7 +276,7 @@ fn host_config(container: &Container) -> Value {
         "Binds": binds,
         "ContainerIDFile": config.cidfile.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         "LogConfig": log_config(container),
-        "NetworkMode": network_mode(&config.network),
+        "NetworkMode": config.network.to_string(),
         "PortBindings": port_map(&config.ports, &[]),
         "RestartPolicy": { "Name": config.life.restart.word(), "MaximumRetryCount": config.life.restart.limit() },
         "AutoRemove": config.remove,

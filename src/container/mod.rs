@@ -19,6 +19,10 @@ mod list;
 mod logs;
 pub mod mounts;
 mod names;
+mod network;
+mod network_inspect;
+mod network_live;
+mod networks;
 mod owners;
 mod prune;
 mod pause;
@@ -49,6 +53,11 @@ pub use inspect::inspect;
 pub use list::{Summary, layers_in_use, list, used_by};
 pub use logs::logs;
 pub use names::check as check_name;
+pub use network_inspect::inspect_network;
+pub use networks::{
+    attachments, connect_network, disconnect_network, find_for_network, leases, reload_network, remove_network,
+    users_of,
+};
 pub use pause::{pause, unpause};
 pub use prune::{PruneOptions, Pruned, prune};
 pub use record::{Container, Status};

@@ -10,7 +10,7 @@ use super::mounts::{ImageVolumes, Mount};
 use super::rights::Rights;
 use super::rights::namespaces::Namespace;
 use super::rights::userns::Userns;
-use crate::network::{NetworkMode, PortMapping};
+use crate::network::{NetworkMode, PortMapping, Settings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -45,6 +45,8 @@ pub struct Request {
     pub read_only: bool,
     /// `--network`; `None`: slirp4netns.
     pub network: Option<NetworkMode>,
+    /// All else about the network.
+    pub networking: Settings,
     /// `-p`.
     pub ports: Vec<PortMapping>,
     /// `--init`: a small init as process 1, which reaps.

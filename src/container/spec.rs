@@ -7,7 +7,6 @@ use super::limits::DEFAULT_SHM;
 use super::mounts::{self, Lent};
 use super::rights::namespaces::Namespace;
 use super::rights::{self, idmap};
-use crate::network::NetworkMode;
 use crate::runtime::{capabilities, defaults};
 use anyhow::Result;
 use oci_spec::runtime::{
@@ -22,6 +21,10 @@ use std::path::{Path, PathBuf};
 pub struct Host {
     /// `containers/<id>`, which holds the files that are bound in; empty if that is where the start begins.
     pub dir: PathBuf,
+    /// The folder of `hosts`, `resolv.conf` and `hostname`.
+    pub files: PathBuf,
+    /// Whose network namespace it has.
+    pub network: NetworkNamespace,
     /// `runtime::defaults::masked_paths` of this host.
     pub masked: Vec<String>,
     /// Whether the host shows its message queues in `/dev/mqueue`.
@@ -38,6 +41,17 @@ pub struct Host {
     pub rights: rights::Facts,
 }
 
+/// Whose network namespace a container has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkNamespace {
+    /// One of its own.
+    Own,
+    /// The host's.
+    Host,
+    /// That of this file.
+    Path(PathBuf),
+}
+
 /// The specification of a container.
 pub fn spec(config: &Config, host: &Host) -> Result<Spec> {
     let root = RootBuilder::default().path("rootfs").readonly(config.read_only).build()?;
@@ -47,7 +61,7 @@ pub fn spec(config: &Config, host: &Host) -> Result<Spec> {
         linux = linux.masked_paths(host.masked.clone()).readonly_paths(defaults::readonly_paths());
     }
     // Only through a /proc of the container's own.
-    if config.network != NetworkMode::Host && config.pid.is_own() {
+    if host.network == NetworkNamespace::Own && config.pid.is_own() {
         // ping without NET_RAW: every group of the container may open ICMP sockets (icmp(7)).
         linux =
             linux.sysctl(std::collections::HashMap::from([("net.ipv4.ping_group_range".to_owned(), "0 0".to_owned())]));
@@ -61,6 +75,9 @@ pub fn spec(config: &Config, host: &Host) -> Result<Spec> {
     let mut builder = SpecBuilder::default().version("1.3.0").root(root).process(process(config, host)?);
     if config.uts.is_own() {
         builder = builder.hostname(config.hostname.clone());
+        if let Some(domain) = &config.networking.domainname {
+            builder = builder.domainname(domain.clone());
+        }
     }
     let mut spec = builder.mounts(whole(all_mounts(config, host)?)).linux(linux.build()?).build()?;
     if !config.uts.is_own() {
@@ -120,10 +137,15 @@ fn namespaces(config: &Config, host: &Host) -> Result<Vec<LinuxNamespace>> {
     if config.uts.is_own() {
         types.push(LinuxNamespaceType::Uts);
     }
-    if config.network != NetworkMode::Host {
+    if host.network == NetworkNamespace::Own {
         types.push(LinuxNamespaceType::Network);
     }
-    types.into_iter().map(|typ| Ok(LinuxNamespaceBuilder::default().typ(typ).build()?)).collect()
+    let new = |typ| Ok(LinuxNamespaceBuilder::default().typ(typ).build()?);
+    let mut list = types.into_iter().map(new).collect::<Result<Vec<_>>>()?;
+    if let NetworkNamespace::Path(path) = &host.network {
+        list.push(LinuxNamespaceBuilder::default().typ(LinuxNamespaceType::Network).path(path.clone()).build()?);
+    }
+    Ok(list)
 }
 
 fn mount(target: impl Into<PathBuf>, kind: &str, source: impl Into<PathBuf>, options: &[&str]) -> Result<Mount> {
@@ -149,10 +171,10 @@ fn whole(mut mounts: Vec<Mount>) -> Vec<Mount> {
 
 fn all_mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
     let mut list = system_mounts(config, host)?;
-    for file in ["resolv.conf", "hosts", "hostname"] {
+    for file in super::network::covered_files(&config.networking) {
         let target = Path::new("/etc").join(file);
         if !is_target(config, &target) {
-            list.push(mount(target, "bind", host.dir.join(file), &["bind", "nosuid", "nodev", "noexec"])?);
+            list.push(mount(target, "bind", host.files.join(file), &["bind", "nosuid", "nodev", "noexec"])?);
         }
     }
     if config.read_only && config.rights.read_only_tmpfs {
@@ -200,12 +222,12 @@ fn system_mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
         }
     }
     let access = if config.privileged { "rw" } else { "ro" };
-    list.push(match config.network {
+    list.push(match host.network {
         // A new sysfs needs a network namespace of our own.
-        NetworkMode::Host => mount("/sys", "bind", "/sys", &["rbind", "nosuid", "noexec", "nodev", access])?,
+        NetworkNamespace::Host => mount("/sys", "bind", "/sys", &["rbind", "nosuid", "noexec", "nodev", access])?,
         _ => mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access])?,
     });
-    if config.network != NetworkMode::Host {
+    if host.network != NetworkNamespace::Host {
         list.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", access])?);
     }
     if config.privileged {

@@ -7,7 +7,7 @@ use super::health::{Target, Watch};
 use super::life::RestartPolicy;
 use super::record::{Container, Exit, Run, Status};
 use super::root::{self, Fuse, Prepared};
-use super::{host, limits, mounts, rights, spec};
+use super::{host, limits, mounts, network as names, network_live, rights, spec};
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
@@ -15,7 +15,7 @@ use crate::base::timing;
 use crate::engine::Engine;
 use crate::monitor::confine::Duty;
 use crate::monitor::{self, AttachOptions, End, Outcome, Streams};
-use crate::network::{self, Forwarder, Listener, NetworkMode, PortMapping, Slirp};
+use crate::network::{self, Listener, NetworkMode, PortMapping};
 use crate::runtime::{self, Bundle, Stdio, hooks};
 use crate::sys::proc;
 use crate::sys::process::Ended;
@@ -149,6 +149,7 @@ struct Plan {
     root: Prepared,
     size: Option<(u16, u16)>,
     listeners: Vec<Listener>,
+    network: network_live::Wanted,
     ports: Vec<PortMapping>,
     trees: Vec<runtime::Tree>,
     restarts: u32,
@@ -167,8 +168,8 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     // it cannot see what other programs have open.
     let mut ports = config.ports.clone();
     let listeners = match config.network {
-        NetworkMode::Slirp4netns if !ports.is_empty() => network::bind_ports(&mut ports, &|pid| owner(engine, pid))?,
-        _ => Vec::new(),
+        NetworkMode::Host => Vec::new(),
+        _ => network::bind_ports(&mut ports, &|pid| owner(engine, pid))?,
     };
     engine.enter()?;
     match std::fs::create_dir(&container.run_dir) {
@@ -179,7 +180,10 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     }
     container.clear_run()?;
     let root = root::prepare(engine, container)?;
-    host::write_files(&container.dir, config)?;
+    let network = network_live::Wanted {
+        hosts_base: names::write_files(engine, container)?,
+        member: super::networks::member(engine, container)?,
+    };
     let lent = mounts::lend(engine, container)?;
     let facts = host::facts(engine, &container.dir, config, lent)?;
     rights::give_files(engine, container)?;
@@ -195,7 +199,7 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     } else {
         None
     };
-    Ok(Plan { spec, root, size, listeners, ports, trees, restarts: 0, cgroup })
+    Ok(Plan { spec, root, size, listeners, network, ports, trees, restarts: 0, cgroup })
 }
 
 /// The container whose monitor this is.
@@ -278,7 +282,7 @@ fn supervise(
 }
 
 /// One more run, by the monitor itself.
-fn rerun(container: &Container, anew: &dyn Fn() -> Result<Plan>, times: u32) -> Result<Live> {
+fn rerun<'a>(container: &'a Container, anew: &dyn Fn() -> Result<Plan>, times: u32) -> Result<Live<'a>> {
     let plan = anew()?;
     again::forget_health(container);
     begin(container, Plan { restarts: times, ..plan })
@@ -313,38 +317,20 @@ fn confine(dirs: &Dirs, container: &Container, live: &Live) {
 }
 
 /// A container that runs, and its helpers, as the monitor holds them.
-struct Live {
+struct Live<'a> {
     pid: i32,
     pidfd: OwnedFd,
     streams: Option<Streams>,
     listener: Option<UnixListener>,
-    helpers: Helpers,
+    network: network_live::Live<'a>,
     fuse: Option<Fuse>,
     cgroup: limits::Held,
     started: i64,
     spec: Spec,
 }
 
-/// The programs beside a container.
-#[derive(Default)]
-struct Helpers {
-    netns: Option<OwnedFd>,
-    slirp: Option<Slirp>,
-    /// Kept, so that connections wait while a forwarder that died is forked anew.
-    listeners: Vec<Listener>,
-    forwarder: Option<Forwarder>,
-    /// When a helper was last started anew, and how many have died at once before.
-    restarted: i64,
-    quick_deaths: u32,
-}
-
-/// A helper that lives shorter than this, in nanoseconds, did not work at all.
-const QUICK_DEATH: i64 = 1_000_000_000;
-/// After so many of those in a row, no further one is started.
-const MAX_QUICK_DEATHS: u32 = 5;
-
 /// From the prepared folders to a command that runs: the list of a container's birth.
-fn begin(container: &Container, plan: Plan) -> Result<Live> {
+fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
     let config = &container.config;
     // Clients may come as soon as the start is reported.
     let listener = monitor::listen(&container.socket())?;
@@ -381,24 +367,13 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
     }
     timing::phase("clone init");
     cgroup.leave()?;
-    // While init mounts, the helper makes its interface.
-    let mut helpers = Helpers { listeners: plan.listeners, ..Helpers::default() };
-    if config.network == NetworkMode::Slirp4netns {
-        let netns = starting.network()?.context("the container has no network namespace")?;
-        helpers.slirp = Some(network::start_slirp(netns.as_fd())?);
-        helpers.netns = Some(netns);
-        timing::phase("clone slirp4netns");
-    }
+    let mut network = network_live::Live::begin(container, plan.listeners, plan.network, &mut starting)?;
     let pid = starting.pid;
     if let Some(master) = starting.ready()? {
         streams = Some(Streams::Terminal(master));
     }
     timing::phase("init ready");
-    if let Some(slirp) = &mut helpers.slirp {
-        slirp.wait_ready()?;
-        timing::phase("slirp4netns ready");
-    }
-    helpers.forward()?;
+    network.ready()?;
     let started = super::now();
     let pid_started = proc::start_time(pid).context("the container's init died")?;
     let monitor = rustix::process::getpid().as_raw_nonzero().get();
@@ -418,7 +393,7 @@ fn begin(container: &Container, plan: Plan) -> Result<Live> {
     let running = starting.start()?;
     timing::phase("exec");
     let (streams, listener, pidfd) = (streams, Some(listener), running.pidfd);
-    Ok(Live { pid, pidfd, streams, listener, helpers, fuse, cgroup, started, spec: plan.spec })
+    Ok(Live { pid, pidfd, streams, listener, network, fuse, cgroup, started, spec: plan.spec })
 }
 
 /// The container's end of its streams, and ours; a terminal's comes from init.
@@ -430,52 +405,7 @@ fn stdio(config: &Config, size: Option<(u16, u16)>) -> Result<(Stdio, Option<Str
     Ok((Stdio::Pipes { stdin: theirs.stdin, stdout: theirs.stdout, stderr: theirs.stderr }, Some(ours)))
 }
 
-impl Helpers {
-    /// Begin to serve the published ports.
-    fn forward(&mut self) -> Result<()> {
-        if let (Some(netns), false) = (&self.netns, self.listeners.is_empty()) {
-            self.forwarder = Some(network::forward(&self.listeners, netns.as_fd())?);
-        }
-        Ok(())
-    }
-
-    /// A child has ended: a helper that died is started anew, unless it dies at once again and again.
-    fn child_ended(&mut self, pid: i32) {
-        let is_slirp = self.slirp.as_ref().is_some_and(|slirp| slirp.pid == pid);
-        let is_forwarder = self.forwarder.as_ref().is_some_and(|forwarder| forwarder.pid == pid);
-        if !is_slirp && !is_forwarder {
-            return;
-        }
-        let now = timing::now();
-        self.quick_deaths = if now - self.restarted < QUICK_DEATH { self.quick_deaths + 1 } else { 0 };
-        self.restarted = now;
-        if is_slirp {
-            self.slirp = None;
-        } else {
-            self.forwarder = None;
-        }
-        if self.quick_deaths > MAX_QUICK_DEATHS {
-            // A connection is refused rather than left to wait.
-            self.listeners.clear();
-        } else if is_slirp {
-            self.slirp = self.netns.as_ref().and_then(|netns| network::start_slirp(netns.as_fd()).ok());
-        } else {
-            let _ = self.forward();
-        }
-    }
-
-    /// End with the container, whatever becomes of each.
-    fn stop(self) {
-        if let Some(forwarder) = self.forwarder {
-            forwarder.stop();
-        }
-        if let Some(slirp) = self.slirp {
-            slirp.kill();
-        }
-    }
-}
-
-impl Live {
+impl Live<'_> {
     /// Serve streams and clients until init ends; and whether a failed health check wants it started anew.
     fn serve(
         &mut self,
@@ -488,7 +418,7 @@ impl Live {
         };
         let log = super::logs::config(container);
         let target = Target { container, dirs, pidfd: self.pidfd.as_fd(), spec: &self.spec, age: 0 };
-        let mut attending = Attending { helpers: &mut self.helpers, watch: Watch::new(target) };
+        let mut attending = Attending { network: &mut self.network, watch: Watch::new(target) };
         let result = monitor::serve(monitor::Session {
             pidfd: self.pidfd.as_fd(),
             pid: self.pid,
@@ -505,7 +435,7 @@ impl Live {
 
     /// The helpers end with the container, whatever became of each.
     fn end(self, container: &Container) {
-        self.helpers.stop();
+        self.network.stop();
         if let Some(fuse) = self.fuse {
             fuse.stop(&container.dir.join("root"));
         }
@@ -513,16 +443,24 @@ impl Live {
 }
 
 /// Who cares for the programs beside a container, and for its health.
-struct Attending<'a> {
-    helpers: &'a mut Helpers,
+struct Attending<'a, 'b> {
+    network: &'a mut network_live::Live<'b>,
     watch: Watch<'a>,
 }
 
-impl monitor::Attendant for Attending<'_> {
+impl monitor::Attendant for Attending<'_, '_> {
     fn child_ended(&mut self, pid: i32, ended: Ended) {
         if !self.watch.child_ended(pid, ended.code()) {
-            self.helpers.child_ended(pid);
+            self.network.child_ended(pid);
         }
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.network.descriptor()
+    }
+
+    fn ready(&mut self) {
+        self.network.changed();
     }
 
     fn tick(&mut self) -> Option<i64> {

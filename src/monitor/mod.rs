@@ -46,7 +46,7 @@ pub use detach::parse_detach_keys;
 pub use fork::fork;
 pub use logs::{Driver, LogConfig, Stream};
 pub use serve::{Attendant, Finished, Session, serve};
-pub use socket::{connect, listen};
+pub use socket::{connect, is_trusted, listen};
 pub use start::{await_started, report_failed, report_started};
 pub use stdio::{PipesForContainer, Streams, pipes};
 pub use wire::End;

@@ -56,6 +56,14 @@ pub trait Attendant {
     /// Another child of ours than init has ended.
     fn child_ended(&mut self, pid: i32, ended: Ended);
 
+    /// A descriptor that [`Attendant::ready`] waits for to be readable.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// The descriptor can be read, or is at its end.
+    fn ready(&mut self) {}
+
     /// Do what is due; in how many nanoseconds to come again, if at all.
     fn tick(&mut self) -> Option<i64> {
         None
@@ -128,6 +136,7 @@ enum Token {
     Signals,
     Init,
     Listener,
+    Attendant,
     Output(Stream),
     Client(usize),
     Pipe(usize, Stream),
@@ -209,6 +218,9 @@ impl Monitor<'_> {
         if self.accepting {
             set.add(Token::Listener, self.listener.as_fd(), PollFlags::IN);
         }
+        if let Some(fd) = self.attendant.descriptor() {
+            set.add(Token::Attendant, fd, PollFlags::IN);
+        }
         for stream in [Stream::Stdout, Stream::Stderr] {
             let behind = self.clients.iter().any(|client| client.is_behind(stream));
             if let Some(output) = &self.outputs[stream as usize]
@@ -253,6 +265,7 @@ impl Monitor<'_> {
                 }
             }
             Token::Listener => self.accept(),
+            Token::Attendant => self.attendant.ready(),
             Token::Output(stream) => self.pump(stream),
             Token::Client(index) => self.hear(index),
             Token::Pipe(index, stream) => {

@@ -1,7 +1,7 @@
 //! What a container finds in `/etc/hosts` and `/etc/resolv.conf`. Text in, text out; only the `host_…` functions
 //! look at the machine. resolv.conf(5), hosts(5).
 
-use super::{CONTAINER_ADDRESS, GATEWAY, NAME_SERVER, NetworkMode};
+use super::settings::{AddedHost, Settings};
 use crate::base::fs::read_limited;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::fmt::Write;
@@ -31,31 +31,49 @@ pub fn host_address() -> Option<Ipv4Addr> {
     }
 }
 
-/// The container's `/etc/hosts`. `names` are the container's own (hostname, then name); `host_hosts` is the host's
-/// file, used where the container shares the host's network; `host` is [`host_address`].
+/// What a container's `/etc/hosts` is made of.
+#[derive(Debug, Default)]
+pub struct Names<'a> {
+    /// What the file begins with; `None`: localhost and nothing else.
+    pub base: Option<String>,
+    /// The container's own addresses; none: its loopback.
+    pub own: &'a [IpAddr],
+    /// Its own names (hostname, then name).
+    pub names: &'a [&'a str],
+    /// What `host.containers.internal` and `host-gateway` mean.
+    pub host: Option<IpAddr>,
+    /// `--add-host`.
+    pub added: &'a [AddedHost],
+}
+
+/// The container's `/etc/hosts`.
 ///
 /// `host.containers.internal` gets the host's outward address where there is one: the gateway leads nowhere, since
 /// slirp4netns runs without access to the host's loopback.
-pub fn hosts(mode: &NetworkMode, host_hosts: &str, names: &[&str], host: Option<Ipv4Addr>) -> String {
-    let names = own_names(names);
+pub fn hosts(wanted: &Names<'_>) -> String {
     let mut text = String::with_capacity(256);
-    let (own, host) = match mode {
-        NetworkMode::Slirp4netns => (CONTAINER_ADDRESS, Some(host.unwrap_or(GATEWAY))),
-        NetworkMode::None => (Ipv4Addr::LOCALHOST, None),
-        NetworkMode::Host => (Ipv4Addr::LOCALHOST, Some(Ipv4Addr::LOCALHOST)),
-    };
-    if *mode == NetworkMode::Host && !host_hosts.trim().is_empty() {
-        text.push_str(host_hosts);
-        if !text.ends_with('\n') {
-            text.push('\n');
+    match &wanted.base {
+        Some(base) => {
+            text.push_str(base);
+            if !base.is_empty() && !base.ends_with('\n') {
+                text.push('\n');
+            }
         }
-    } else {
-        text.push_str("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+        None => text.push_str("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"),
     }
+    let names = own_names(wanted.names);
     if !names.is_empty() {
-        let _ = writeln!(text, "{own}\t{names}");
+        let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        for own in if wanted.own.is_empty() { &loopback } else { wanted.own } {
+            let _ = writeln!(text, "{own}\t{names}");
+        }
     }
-    if let Some(host) = host {
+    for added in wanted.added {
+        if let Some(address) = added.address.or(wanted.host) {
+            let _ = writeln!(text, "{address}\t{}", added.names.join(" "));
+        }
+    }
+    if let Some(host) = wanted.host {
         let _ = writeln!(text, "{host}\thost.containers.internal host.docker.internal");
     }
     text
@@ -73,35 +91,61 @@ fn own_names(names: &[&str]) -> String {
     list.join(" ")
 }
 
+/// Which of the host's name servers a container can reach itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It has the host's network, and the host's file.
+    Host,
+    /// Those that are routed: none on the host's loopback, and IPv6 only where the container has it.
+    Routed {
+        /// The container has IPv6.
+        ipv6: bool,
+    },
+    /// None.
+    Nothing,
+}
+
 /// The container's `/etc/resolv.conf`, from the host's.
 ///
-/// Behind slirp4netns its name server comes first, which asks the host's and so reaches resolvers on the host's
-/// loopback too (systemd-resolved's 127.0.0.53); then those of the host's that the container can reach itself.
-/// Search domains and options are kept. Without a network there is nothing to ask; the host's network has its file.
-pub fn resolv_conf(host: &str, mode: &NetworkMode) -> String {
-    match mode {
-        NetworkMode::Host => return host.to_owned(),
-        NetworkMode::None => return String::new(),
-        NetworkMode::Slirp4netns => {}
+/// `first` are servers of the container's network: behind slirp4netns its own comes first, which asks the host's and so
+/// reaches resolvers on the host's loopback too (systemd-resolved's 127.0.0.53); then those of the host's that the
+/// container can reach itself. Search domains and options are kept. What the user has asked for wins.
+pub fn resolv_conf(host: &str, first: &[IpAddr], reach: Reach, settings: &Settings) -> String {
+    let own = !settings.dns.is_empty() || !settings.dns_search.is_empty() || !settings.dns_options.is_empty();
+    match reach {
+        Reach::Host if !own => return host.to_owned(),
+        Reach::Nothing if !own && first.is_empty() => return String::new(),
+        _ => {}
     }
     let mut text = String::with_capacity(128);
-    let mut servers = vec![NAME_SERVER];
+    let mut servers = if settings.dns.is_empty() { first.to_vec() } else { settings.dns.clone() };
+    let reachable = |ip: &IpAddr| match (reach, ip) {
+        (Reach::Host, _) => true,
+        (Reach::Routed { ipv6 }, ip) => !ip.is_loopback() && !ip.is_unspecified() && (ipv6 || ip.is_ipv4()),
+        (Reach::Nothing, _) => false,
+    };
     for line in host.lines() {
         let mut words = line.split_ascii_whitespace();
         match words.next() {
-            Some("nameserver") => match words.next().and_then(|word| word.parse().ok()) {
-                // slirp4netns gives no IPv6, so those cannot be reached.
-                Some(IpAddr::V4(ip)) if !ip.is_loopback() && !ip.is_unspecified() && !servers.contains(&ip) => {
-                    servers.push(ip);
-                }
+            Some("nameserver") if settings.dns.is_empty() => match words.next().and_then(|word| word.parse().ok()) {
+                Some(ip) if reachable(&ip) && !servers.contains(&ip) => servers.push(ip),
                 _ => {}
             },
+            Some("search" | "domain") if !settings.dns_search.is_empty() => {}
+            Some("options") if !settings.dns_options.is_empty() => {}
             Some("search" | "domain" | "options" | "sortlist") => {
                 text.push_str(line.trim());
                 text.push('\n');
             }
             _ => {}
         }
+    }
+    let domains: Vec<&str> = settings.dns_search.iter().map(String::as_str).filter(|domain| *domain != ".").collect();
+    if !domains.is_empty() {
+        let _ = writeln!(text, "search {}", domains.join(" "));
+    }
+    if !settings.dns_options.is_empty() {
+        let _ = writeln!(text, "options {}", settings.dns_options.join(" "));
     }
     for server in servers.into_iter().take(MAX_NAME_SERVERS) {
         let _ = writeln!(text, "nameserver {server}");
@@ -112,63 +156,93 @@ pub fn resolv_conf(host: &str, mode: &NetworkMode) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use NetworkMode::{Host, None as NoNetwork, Slirp4netns};
+
+    const SLIRP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 2, 3));
 
     #[test]
     fn resolvers() {
-        for (host, mode, wanted) in [
-            ("nameserver 127.0.0.53\n", Slirp4netns, "nameserver 10.0.2.3\n"),
-            ("", Slirp4netns, "nameserver 10.0.2.3\n"),
+        let routed = Reach::Routed { ipv6: false };
+        for (host, reach, wanted) in [
+            ("nameserver 127.0.0.53\n", routed, "nameserver 10.0.2.3\n"),
+            ("", routed, "nameserver 10.0.2.3\n"),
             (
                 "# made\nnameserver 1.2.3.4\nnameserver ::1\nnameserver fe80::1%eth0\nsearch a.example b\noptions edns0\n",
-                Slirp4netns,
+                routed,
                 "search a.example b\noptions edns0\nnameserver 10.0.2.3\nnameserver 1.2.3.4\n",
             ),
             (
                 "nameserver 1.1.1.1\nnameserver 1.1.1.1\nnameserver 2.2.2.2\nnameserver 3.3.3.3",
-                Slirp4netns,
+                routed,
                 "nameserver 10.0.2.3\nnameserver 1.1.1.1\nnameserver 2.2.2.2\n",
             ),
-            ("nameserver\nnameserver x\nsearch", Slirp4netns, "search\nnameserver 10.0.2.3\n"),
-            ("nameserver 127.0.0.53\n", Host, "nameserver 127.0.0.53\n"),
-            ("nameserver 1.1.1.1\n", NoNetwork, ""),
+            ("nameserver\nnameserver x\nsearch", routed, "search\nnameserver 10.0.2.3\n"),
+            ("nameserver fd00::9\n", Reach::Routed { ipv6: true }, "nameserver 10.0.2.3\nnameserver fd00::9\n"),
+            ("nameserver 127.0.0.53\n", Reach::Host, "nameserver 127.0.0.53\n"),
+            ("nameserver 1.1.1.1\n", Reach::Nothing, ""),
         ] {
-            assert_eq!(resolv_conf(host, &mode), wanted, "{host:?} {mode:?}");
+            let first = if matches!(reach, Reach::Routed { .. }) { &[SLIRP][..] } else { &[] };
+            assert_eq!(resolv_conf(host, first, reach, &Settings::default()), wanted, "{host:?} {reach:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_user_asks_for_wins() {
+        let host = "search a.example\noptions edns0\nnameserver 1.1.1.1\n";
+        let dns = |dns: &[&str], search: &[&str], options: &[&str]| Settings {
+            dns: dns.iter().map(|text| text.parse().unwrap()).collect(),
+            dns_search: search.iter().map(ToString::to_string).collect(),
+            dns_options: options.iter().map(ToString::to_string).collect(),
+            ..Settings::default()
+        };
+        for (settings, reach, wanted) in [
+            (dns(&["9.9.9.9"], &[], &[]), Reach::Host, "search a.example\noptions edns0\nnameserver 9.9.9.9\n"),
+            (
+                dns(&[], &["b.example", "c"], &[]),
+                Reach::Host,
+                "options edns0\nsearch b.example c\nnameserver 1.1.1.1\n",
+            ),
+            (dns(&[], &["."], &["ndots:2"]), Reach::Host, "options ndots:2\nnameserver 1.1.1.1\n"),
+            (dns(&["fd::1"], &["."], &[]), Reach::Nothing, "options edns0\nnameserver fd::1\n"),
+        ] {
+            assert_eq!(resolv_conf(host, &[], reach, &settings), wanted, "{settings:?}");
         }
     }
 
     #[test]
     fn hosts_files() {
         let base = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
-        let outward = Some(Ipv4Addr::new(192, 168, 7, 5));
-        for (mode, host_hosts, names, host, wanted) in [
+        let outward: Option<IpAddr> = Some([192, 168, 7, 5].into());
+        let own: &[IpAddr] = &[[10, 0, 2, 100].into()];
+        let added = [
+            AddedHost { names: vec!["db".into(), "store".into()], address: Some([10, 9, 9, 9].into()) },
+            AddedHost { names: vec!["me".into()], address: None },
+        ];
+        for (wanted, text) in [
             (
-                Slirp4netns,
-                "1.1.1.1 x\n",
-                &["0123456789ab", "web"][..],
-                outward,
+                Names { own, names: &["0123456789ab", "web"], host: outward, ..Names::default() },
                 format!(
                     "{base}10.0.2.100\t0123456789ab web\n192.168.7.5\thost.containers.internal host.docker.internal\n"
                 ),
             ),
             (
-                Slirp4netns,
-                "",
-                &["web", "web", "", "a b", "c\n6.6.6.6 bank", "#x"],
-                None,
-                format!("{base}10.0.2.100\tweb\n10.0.2.2\thost.containers.internal host.docker.internal\n"),
+                Names { own, names: &["web", "web", "", "a b", "c\n6.6.6.6 bank", "#x"], ..Names::default() },
+                format!("{base}10.0.2.100\tweb\n"),
             ),
-            (NoNetwork, "", &["h"], outward, format!("{base}127.0.0.1\th\n")),
+            (Names { names: &["h"], ..Names::default() }, format!("{base}127.0.0.1\th\n")),
             (
-                Host,
-                "127.0.0.1 localhost box",
-                &["box"],
-                outward,
-                "127.0.0.1 localhost box\n127.0.0.1\tbox\n127.0.0.1\thost.containers.internal host.docker.internal\n"
+                Names {
+                    base: Some("127.0.0.1 localhost box".into()),
+                    names: &["box"],
+                    host: outward,
+                    added: &added,
+                    own: &[],
+                },
+                "127.0.0.1 localhost box\n127.0.0.1\tbox\n10.9.9.9\tdb store\n192.168.7.5\tme\n\
+                 192.168.7.5\thost.containers.internal host.docker.internal\n"
                     .to_owned(),
             ),
         ] {
-            assert_eq!(hosts(&mode, host_hosts, names, host), wanted, "{mode:?} {names:?}");
+            assert_eq!(hosts(&wanted), text, "{wanted:?}");
         }
     }
 

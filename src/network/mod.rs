@@ -1,33 +1,42 @@
-//! Giving a namespace an address: slirp4netns, published ports, `/etc/hosts` and `/etc/resolv.conf`.
+//! Giving a namespace an address: slirp4netns, pasta, published ports, `/etc/hosts` and `/etc/resolv.conf`.
 //!
 //! Knows no container: it gets a network namespace's descriptor and wishes. The life of a network, in order:
 //! [`bind_ports`] (in the host's network namespace, best before the user namespace is joined, so that the holder of
-//! a taken port can be named) → [`start_slirp`] beside the container's init → [`Slirp::wait_ready`] → [`forward`].
-//! Both helpers die with the process that started them.
+//! a taken port can be named) → [`start_slirp`] or [`start_pasta`] beside the container's init →
+//! [`Program::wait_ready`] → [`forward`]. All helpers die with the process that started them.
 
+mod addresses;
+mod firewall;
+pub mod dns;
 pub mod files;
 mod forward;
 mod holder;
+pub mod hub;
+pub mod ipam;
 mod listen;
+mod pasta;
 mod ports;
+pub mod prefix;
+mod program;
+pub mod record;
+mod routes;
+pub mod settings;
 mod slirp;
+mod wiring;
 
-pub use files::{host_address, host_file, hosts, resolv_conf};
+pub use files::{Names, host_address, host_file, hosts, resolv_conf};
 pub use forward::{Forwarder, forward};
 pub use listen::{Listener, bind_ports};
+pub use pasta::{PASTA_NAME_SERVER, start_pasta};
 pub use ports::parse_ports;
-pub use slirp::{Slirp, start_slirp};
+pub use program::{Deaths, Program};
+pub use settings::{Attachment, Mac, Settings, SlirpOptions};
+pub use slirp::{SlirpAddresses, start_slirp};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
-
-/// The container's address behind slirp4netns (slirp4netns(1): the first host of its default 10.0.2.0/24).
-pub const CONTAINER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 100);
-/// Its gateway. Never reaches the host itself, as slirp4netns runs with `--disable-host-loopback`.
-pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
-/// slirp4netns's name server, which asks the host's.
-pub const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
+use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// `--network`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -40,6 +49,35 @@ pub enum NetworkMode {
     None,
     /// The host's own.
     Host,
+    /// A namespace whose way out is pasta.
+    Pasta,
+    /// A namespace in user networks, `Settings::attachments`.
+    Bridge,
+    /// That of another container: its id.
+    Container(String),
+    /// One that exists: the path of its file.
+    Namespace(PathBuf),
+}
+
+impl NetworkMode {
+    /// Whether the container gets a network namespace of its own.
+    pub fn is_own(&self) -> bool {
+        matches!(self, Self::Slirp4netns | Self::None | Self::Pasta | Self::Bridge)
+    }
+}
+
+impl fmt::Display for NetworkMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slirp4netns => f.write_str("slirp4netns"),
+            Self::None => f.write_str("none"),
+            Self::Host => f.write_str("host"),
+            Self::Pasta => f.write_str("pasta"),
+            Self::Bridge => f.write_str("bridge"),
+            Self::Container(id) => write!(f, "container:{id}"),
+            Self::Namespace(path) => write!(f, "ns:{}", path.display()),
+        }
+    }
 }
 
 /// The protocol of a published port.

@@ -12,6 +12,7 @@ pub mod memchr;
 pub mod mount;
 pub mod namespace;
 pub mod net;
+pub mod netlink;
 pub mod proc;
 pub mod process;
 pub mod root;

@@ -1,7 +1,7 @@
 //! Namespaces: unshare(2), setns(2), and what ioctl_ns(2) tells of them.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// `NS_GET_OWNER_UID` of ioctl_ns(2), Linux 4.11.
 const NS_GET_OWNER_UID: libc::c_ulong = 0xb704;
@@ -22,6 +22,29 @@ pub fn setns(target: BorrowedFd<'_>, flags: i32) -> io::Result<()> {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
+}
+
+/// Do something in another network namespace, in a thread that joins it and ends: a thread may, and its caller stays
+/// where it is, as an ordinary user could not come back. Sockets that are made there stay of that namespace.
+///
+/// Errors: the namespace may not be joined, or there is no thread to be had.
+pub fn inside<T: Send>(netns: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    in_thread(|| setns(netns, libc::CLONE_NEWNET).map(|()| work()))
+}
+
+/// A new network namespace of the user namespace that we are in, with nothing but a loopback that is down.
+pub fn new_network() -> io::Result<OwnedFd> {
+    in_thread(|| {
+        unshare(libc::CLONE_NEWNET)?;
+        std::fs::File::open("/proc/thread-self/ns/net").map(OwnedFd::from)
+    })
+}
+
+fn in_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(128 << 10).spawn_scoped(scope, work)?;
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+    })
 }
 
 /// Who made a user namespace: the owner's uid, as seen from ours.

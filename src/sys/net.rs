@@ -41,6 +41,10 @@ pub fn enable_packet_info(socket: BorrowedFd<'_>, ipv6: bool) -> io::Result<()> 
         true => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
         false => (libc::IPPROTO_IP, libc::IP_PKTINFO),
     };
+    set_option(socket, level, option)
+}
+
+fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;
     let size = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the option takes an int, which outlives the call.
@@ -48,6 +52,16 @@ pub fn enable_packet_info(socket: BorrowedFd<'_>, ipv6: bool) -> io::Result<()> 
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
+}
+
+/// Let a socket take an address that is not this namespace's: `IP_TRANSPARENT` in ip(7), `IPV6_TRANSPARENT` (Linux
+/// 2.6.37). Needs CAP_NET_RAW in the namespace that owns the socket's.
+pub fn set_transparent(socket: BorrowedFd<'_>, ipv6: bool) -> io::Result<()> {
+    let (level, option) = match ipv6 {
+        true => (libc::IPPROTO_IPV6, libc::IPV6_TRANSPARENT),
+        false => (libc::IPPROTO_IP, libc::IP_TRANSPARENT),
+    };
+    set_option(socket, level, option)
 }
 
 /// recvmsg(2) of one datagram: its length, its sender, and the local address (after [`enable_packet_info`]).

@@ -47,6 +47,8 @@ mod inspect;
 mod life;
 mod limits;
 mod logs;
+mod network;
+mod networks;
 mod options;
 mod port;
 mod ports;

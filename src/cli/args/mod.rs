@@ -9,6 +9,8 @@ pub mod host;
 pub mod image;
 pub mod images;
 pub mod life;
+pub mod network_options;
+pub mod networks;
 pub mod rights;
 pub mod making;
 pub mod login;
@@ -126,6 +128,7 @@ Images:
 
 Files that outlive containers:
   volume     Make, list and remove volumes
+  network    Make networks in which containers find each other by name
 
 The host:
   events     Print what happens to containers and images
@@ -229,6 +232,9 @@ pub enum Verb {
     /// Make, list and remove volumes
     #[command(subcommand)]
     Volume(volumes::VolumeVerb),
+    /// Make networks in which containers find each other by name
+    #[command(subcommand)]
+    Network(networks::NetworkVerb),
     /// Check a container's health
     #[command(subcommand)]
     Healthcheck(life::HealthcheckVerb),

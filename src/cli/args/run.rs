@@ -2,6 +2,7 @@
 
 use super::life::LifeOptions;
 use super::limits::LimitFlags;
+use super::network_options::NetworkOptions;
 use super::rights::RightsOptions;
 use super::{GoBool, switches};
 use crate::cli::complete;
@@ -134,17 +135,9 @@ pub struct ContainerOptions {
     #[arg(long, help_heading = "Files")]
     pub read_only: bool,
 
-    /// How it reaches the network: slirp4netns, none or host [default: slirp4netns]
-    #[arg(long, alias = "net", value_name = "MODE", help_heading = "Network")]
-    pub network: Option<String>,
-    /// Publish a port: [IP:][HOST:]CTR[/tcp|/udp]; ranges are FIRST-LAST
-    ///
-    /// Without HOST, a free port is chosen; `box ps` shows which.
-    #[arg(short, long, value_name = "PORTS", help_heading = "Network")]
-    pub publish: Vec<String>,
-    /// The container's host name [default: its short id]
-    #[arg(short = 'h', long, value_name = "NAME", help_heading = "Network")]
-    pub hostname: Option<String>,
+    /// The network.
+    #[command(flatten)]
+    pub net: NetworkOptions,
 
     /// Rights and namespaces.
     #[command(flatten)]

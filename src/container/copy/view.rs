@@ -5,7 +5,7 @@ use crate::base::error::{Kind, fault};
 use crate::base::lock::{Lock, Share};
 use crate::container::record::{Container, Status};
 use crate::container::root::{self, Fuse, Prepared};
-use crate::container::{host, mounts, spec};
+use crate::container::{host, mounts, network, spec};
 use crate::engine::Engine;
 use crate::runtime;
 use crate::sys::root::Root;
@@ -79,7 +79,7 @@ fn join(pid: i32, started: u64) -> Result<()> {
 fn mount(engine: &Engine, container: &Container, lock: Lock) -> Result<View> {
     let config = &container.config;
     let prepared = root::prepare(engine, container)?;
-    host::write_files(&container.dir, config)?;
+    network::write_files(engine, container)?;
     let lent = mounts::lend(engine, container)?;
     let spec = spec::spec(config, &host::facts(engine, &container.dir, config, lent)?)?;
     namespace::unshare(UnshareFlags::NEWNS.bits() as i32).context("cannot make a mount namespace")?;

@@ -1,15 +1,19 @@
 //! Published ports: a small process that carries bytes between the host's sockets and the container's.
 //!
 //! It listens on sockets of the host's network namespace, which it inherits, and lives in the container's, where it
-//! connects to the container's own address. So a server in the container sees a peer that is not 127.0.0.1
-//! (CVE-2021-20199), and one that listens on the container's loopback alone is not published. One thread, one epoll;
-//! TCP goes by splice(2) and is never copied; descriptors and memory are bounded. It has no capability, and ends with
-//! the monitor.
+//! connects to the container's own address, *from the client's*: the sockets are transparent, and rules of the
+//! container's routing lead the answers back (`addresses`). So a server in the container sees who its client is. A
+//! client of the host's loopback appears as the container itself, never as 127.0.0.1 (CVE-2021-20199), and a server
+//! that listens on the container's loopback alone is not published. One thread, one epoll; TCP goes by splice(2) and
+//! is never copied; descriptors and memory are bounded. It keeps the two capabilities that another's address takes,
+//! and ends with the monitor.
 
 mod slab;
+mod target;
 mod tcp;
 mod udp;
 
+use super::addresses::{Targets, lead_back};
 use super::{Listener, Protocol};
 use crate::base::error::{Kind, fault};
 use crate::base::signal::SIGKILL;
@@ -24,6 +28,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use target::Target;
 use tcp::Tcp;
 use udp::Udp;
 
@@ -56,12 +61,13 @@ impl Forwarder {
 /// The caller is single-threaded and root in the user namespace that owns `netns` (or the real root). It may keep the
 /// listeners, to fork another forwarder should this one die: connections wait meanwhile. A copy that nobody accepts
 /// from keeps the port taken, so drop them where that is not wanted.
-pub fn forward(listeners: &[Listener], netns: BorrowedFd<'_>) -> Result<Forwarder> {
+/// `neighbours`: others share the container's own network (a bridge), and reach its ports without us.
+pub fn forward(listeners: &[Listener], netns: BorrowedFd<'_>, neighbours: bool) -> Result<Forwarder> {
     let deed = "cannot forward the published ports";
     let (ready, ready_theirs) = pipe_with(PipeFlags::CLOEXEC).context(deed)?;
     match process::clone3(0, None).context(deed)? {
         None => {
-            let served = Server::settle(listeners, netns, &ready_theirs).and_then(|mut server| {
+            let served = Server::settle(listeners, netns, neighbours, &ready_theirs).and_then(|mut server| {
                 rustix::io::write(&ready_theirs, b"\n")?;
                 // The last descriptor that is not part of the work; never dropped twice, as we do not return.
                 close_all_but(&server.descriptors())?;
@@ -131,7 +137,7 @@ struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// In the child: become a process that can do nothing but forward.
-    fn settle(listeners: &'a [Listener], netns: BorrowedFd<'_>, ready: &OwnedFd) -> Result<Self> {
+    fn settle(listeners: &'a [Listener], netns: BorrowedFd<'_>, neighbours: bool, ready: &OwnedFd) -> Result<Self> {
         rustix::thread::move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))
             .context("cannot join the container's network namespace")?;
         let mut keep: Vec<i32> = listeners.iter().map(|listener| listener.socket.as_raw_fd()).collect();
@@ -146,16 +152,23 @@ impl<'a> Server<'a> {
         let _ = rustix::process::chdir("/");
         let _ = rustix::thread::set_name(c"box-ports");
         nix::sys::signal::SigSet::empty().thread_set_mask().context("cannot unblock signals")?;
+        let targets = Targets::of_this_namespace().context("cannot read the container's addresses")?;
+        let ports: Vec<(Protocol, u16)> =
+            listeners.iter().map(|listener| (listener.protocol, listener.container_port)).collect();
+        // A kernel without policy routing: clients appear as the container itself.
+        let transparent = lead_back(targets, &ports, neighbours).is_ok();
         rustix::thread::set_no_new_privs(true)?;
         let none = CapabilitySet::empty();
-        rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+        let kept = if transparent { CapabilitySet::NET_RAW | CapabilitySet::NET_BIND_SERVICE } else { none };
+        rustix::thread::set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: none })
             .context("cannot drop capabilities")?;
         // After the change of credentials, which may clear it.
         process::set_parent_death_signal(SIGKILL)?;
         let descriptors = raise_descriptor_limit();
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let tcp = Tcp::new(descriptors);
-        let udp = Udp::new(listeners.iter().any(|listener| listener.protocol == Protocol::Udp));
+        let target = Target { addresses: targets, transparent };
+        let tcp = Tcp::new(descriptors, target);
+        let udp = Udp::new(target, listeners.iter().any(|listener| listener.protocol == Protocol::Udp));
         let mut server = Self { epoll, listeners, tcp, udp };
         server.watch_listeners()?;
         Ok(server)

@@ -4,14 +4,15 @@
 //! taken from a pool when bytes come, and kept only while the other side cannot take them.
 
 use super::slab::Slab;
+use super::target::Target;
 use super::{Token, is_scarcity};
 use crate::base::timing;
-use crate::network::{CONTAINER_ADDRESS, Listener, Protocol};
+use crate::network::{Listener, Protocol};
 use rustix::event::epoll::{self, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt};
+use rustix::net::{Shutdown, SocketFlags, SocketType, sockopt};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ struct Connection {
 pub(super) struct Tcp {
     connections: Slab<Connection>,
     pool: Vec<Pipe>,
+    target: Target,
     limit: usize,
     accepting: bool,
     /// Not before this time, in nanoseconds.
@@ -74,9 +76,9 @@ pub(super) struct Tcp {
 }
 
 impl Tcp {
-    pub(super) fn new(descriptors: usize) -> Self {
+    pub(super) fn new(descriptors: usize, target: Target) -> Self {
         let limit = (descriptors / DESCRIPTORS_A_CONNECTION).clamp(1, MAX_CONNECTIONS);
-        Self { connections: Slab::new(), pool: Vec::new(), limit, accepting: true, resume_at: 0 }
+        Self { connections: Slab::new(), pool: Vec::new(), target, limit, accepting: true, resume_at: 0 }
     }
 
     /// Milliseconds until accepting may go on, if that waits for time to pass.
@@ -90,8 +92,12 @@ impl Tcp {
             if self.connections.len() >= self.limit {
                 return self.stop_accepting(epoll, listeners, 0);
             }
-            match rustix::net::accept_with(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok(client) => match connect(listener.container_port) {
+            match rustix::net::acceptfrom_with(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((client, from)) => match self.target.connect(
+                    SocketType::STREAM,
+                    from.and_then(|from| SocketAddr::try_from(from).ok()),
+                    listener.container_port,
+                ) {
                     Ok(server) => self.add(epoll, client, server),
                     Err(errno) => {
                         reset(&client);
@@ -166,17 +172,6 @@ impl Tcp {
             reset(&connection.client.socket);
             reset(&connection.server.socket);
         }
-    }
-}
-
-/// Connect to a port of the container, whose network namespace we are in. The kernel takes the target as the source,
-/// since it is an address of that very namespace.
-fn connect(port: u16) -> Result<OwnedFd, Errno> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-    match rustix::net::connect(&socket, &SocketAddrV4::new(CONTAINER_ADDRESS, port)) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
-        Err(errno) => Err(errno),
     }
 }
 

@@ -2,7 +2,7 @@
 //! monitor is.
 
 use super::*;
-use crate::network::{self, Slirp, bind_ports, host_address, parse_ports, start_slirp};
+use crate::network::{Program, SlirpOptions, bind_ports, host_address, parse_ports, start_slirp};
 use crate::sys::process::{Cloned, Ended, Fork, clone3, exit_now, fork, wait};
 use rustix::thread::UnshareFlags;
 use std::io::{Read, Write};
@@ -51,7 +51,7 @@ fn in_child(test: impl FnOnce() + std::panic::UnwindSafe) {
 /// A container without anything but a network namespace: a child that runs `inside` in it.
 struct Container {
     child: Cloned,
-    slirp: Slirp,
+    slirp: Program,
     netns: OwnedFd,
 }
 
@@ -67,7 +67,7 @@ fn container(inside: impl FnOnce()) -> Container {
         exit_now(0)
     };
     let netns = OwnedFd::from(std::fs::File::open(format!("/proc/{}/ns/net", child.pid)).unwrap());
-    let mut slirp = start_slirp(netns.as_fd()).unwrap();
+    let mut slirp = start_slirp(netns.as_fd(), &SlirpOptions::default(), None).unwrap();
     slirp.wait_ready().unwrap();
     drop(go);
     Container { child, slirp, netns }
@@ -132,7 +132,7 @@ fn talk_over_tcp() {
     let mut ports = parse_ports("127.0.0.1::80,127.0.0.1::81").unwrap();
     let listeners = bind_ports(&mut ports, &|_| None).unwrap();
     let container = container(|| echo_server(100));
-    let forwarder = forward(&listeners, container.netns.as_fd()).unwrap();
+    let forwarder = forward(&listeners, container.netns.as_fd(), false).unwrap();
     for size in [0, 5, 3_000_000] {
         let sent: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
         let mut stream = connect(ports[0].host_port);
@@ -181,7 +181,7 @@ fn a_server_on_the_containers_loopback_is_not_published() {
             rustix::io::write(&word, b"x").unwrap();
             let _ = listener.accept();
         });
-        let forwarder = forward(&listeners, container.netns.as_fd()).unwrap();
+        let forwarder = forward(&listeners, container.netns.as_fd(), false).unwrap();
         assert_eq!(rustix::io::read(&listens, &mut [0; 1]), Ok(1));
         let mut stream = TcpStream::connect(("127.0.0.1", ports[0].host_port)).unwrap();
         assert!(stream.read(&mut [0; 1]).is_err());
@@ -204,7 +204,7 @@ fn udp_is_forwarded_with_a_socket_for_each_client() {
                 let _ = socket.send_to(&answer, peer);
             }
         });
-        let forwarder = forward(&listeners, container.netns.as_fd()).unwrap();
+        let forwarder = forward(&listeners, container.netns.as_fd(), false).unwrap();
         // 127.0.0.2: the answer has to come from where the question went to.
         for target in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)] {
             let clients: Vec<UdpSocket> = (0..5).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
@@ -236,7 +236,7 @@ fn the_way_out_leads_to_the_host_but_not_to_its_loopback() {
         let (answers, word) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).unwrap();
         let container = container(|| {
             let reach = |ip| TcpStream::connect_timeout(&SocketAddr::new(IpAddr::V4(ip), port), PATIENCE).is_ok();
-            let answer = [u8::from(host.is_none_or(reach)), u8::from(reach(network::GATEWAY))];
+            let answer = [u8::from(host.is_none_or(reach)), u8::from(reach(Ipv4Addr::new(10, 0, 2, 2)))];
             rustix::io::write(&word, &answer).unwrap();
         });
         let mut answer = [9; 2];
@@ -255,7 +255,7 @@ fn slirp4netns_can_be_started_again() {
         });
         for _ in 0..2 {
             container.slirp.stop();
-            container.slirp = start_slirp(container.netns.as_fd()).unwrap();
+            container.slirp = start_slirp(container.netns.as_fd(), &SlirpOptions::default(), None).unwrap();
             container.slirp.wait_ready().unwrap();
         }
         container.end();
@@ -267,10 +267,10 @@ fn a_network_that_cannot_be_set_up_says_why() {
     alone!();
     as_monitor(|| {
         let file = std::fs::File::open("/dev/null").unwrap();
-        let error = start_slirp(file.as_fd()).unwrap().wait_ready().unwrap_err();
+        let error = start_slirp(file.as_fd(), &SlirpOptions::default(), None).unwrap().wait_ready().unwrap_err();
         assert_eq!(crate::base::error::kind(&error), Kind::Host);
         assert!(error.to_string().starts_with("slirp4netns cannot set up the network: "), "{error:#}");
-        let error = forward(&[], file.as_fd()).unwrap_err();
+        let error = forward(&[], file.as_fd(), false).unwrap_err();
         assert!(format!("{error:#}").contains("cannot join the container's network namespace"), "{error:#}");
     });
 }
@@ -285,7 +285,7 @@ fn helpers_end_with_the_monitor() {
         let container = container(|| {
             let _ = rustix::event::poll(&mut [], None);
         });
-        let forwarder = forward(&listeners, container.netns.as_fd()).unwrap();
+        let forwarder = forward(&listeners, container.netns.as_fd(), false).unwrap();
         let text = format!("{} {}", container.slirp.pid, forwarder.pid);
         rustix::io::write(&write, text.as_bytes()).unwrap();
         // And leave without ending anything, as after SIGKILL.

@@ -1,15 +1,16 @@
 //! UDP: a socket in the container for each client, so that answers find their way; idle ones go after a while.
 
 use super::slab::Slab;
+use super::target::Target;
 use super::{Token, is_scarcity};
 use crate::base::timing;
-use crate::network::{CONTAINER_ADDRESS, Listener};
+use crate::network::Listener;
 use crate::sys::net::{self, Local};
 use rustix::event::epoll::{self, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{RecvFlags, SendFlags, SocketType};
 use std::collections::HashMap;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Clients at one time; the one that was silent the longest makes room.
@@ -38,15 +39,16 @@ struct Session {
 pub(super) struct Udp {
     sessions: Slab<Session>,
     by_client: HashMap<(usize, SocketAddr), usize>,
+    target: Target,
     buffer: Vec<u8>,
     swept: i64,
 }
 
 impl Udp {
     /// `needed`: whether any port is UDP; without, no memory is taken.
-    pub(super) fn new(needed: bool) -> Self {
+    pub(super) fn new(target: Target, needed: bool) -> Self {
         let buffer = if needed { vec![0; BUFFER_SIZE] } else { Vec::new() };
-        Self { sessions: Slab::new(), by_client: HashMap::new(), buffer, swept: timing::now() }
+        Self { sessions: Slab::new(), by_client: HashMap::new(), target, buffer, swept: timing::now() }
     }
 
     /// How long to wait at most before [`Udp::sweep`] has work, in milliseconds.
@@ -89,9 +91,7 @@ impl Udp {
                 self.remove(oldest);
             }
         }
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
-        rustix::net::connect(&socket, &SocketAddrV4::new(CONTAINER_ADDRESS, port))?;
+        let socket = self.target.connect(SocketType::DGRAM, Some(key.1), port)?;
         let index = self.sessions.insert(Session { socket, key, local: None, used: 0 });
         if let Some(session) = self.sessions.get_mut(index)
             && let Err(errno) = epoll::add(epoll, &session.socket, Token::Udp(index).data(), EventFlags::IN)
