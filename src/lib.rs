@@ -24,7 +24,7 @@ pub mod store;
 pub mod registry;
 /// Names for what is stored: pull, list, tag, load, remove.
 pub mod image;
-/// What is lent besides the image: volumes, which outlive containers.
+/// What is lent besides the image: volumes, which outlive containers, and secrets.
 pub mod volume;
 // ── how it runs ─────────────────────────────────────────────────────────────────────────────────────────────────
 /// Asking systemd for a transient scope: a small D-Bus client.

@@ -7,6 +7,7 @@
 //!   containers/<id>/                  see `container::record`
 //!   names/<name>                      hard links that claim a container's name
 //!   volumes/<name>/                   see `volume`
+//!   secrets/<name>/                   see `volume::secret`
 //!   tmp/<owner>/                      work in progress, see `base::temp`
 //! $XDG_RUNTIME_DIR/box/
 //!   holder                            the namespace holder's pid, locked by it, see `rootless`
@@ -73,6 +74,11 @@ impl Dirs {
     /// `volumes/`, one folder a volume.
     pub fn volumes(&self) -> PathBuf {
         self.data.join("volumes")
+    }
+
+    /// `secrets/`, one folder a secret.
+    pub fn secrets(&self) -> PathBuf {
+        self.data.join("secrets")
     }
 
     /// `tmp/`, work in progress.

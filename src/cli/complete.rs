@@ -53,8 +53,16 @@ pub fn images() -> Vec<CompletionCandidate> {
 
 /// The names of volumes.
 pub fn volumes() -> Vec<CompletionCandidate> {
-    let Ok(dirs) = Dirs::open(None) else { return Vec::new() };
-    let Ok(entries) = std::fs::read_dir(dirs.volumes()) else { return Vec::new() };
+    Dirs::open(None).map(|dirs| entries(&dirs.volumes())).unwrap_or_default()
+}
+
+/// The names of secrets.
+pub fn secrets() -> Vec<CompletionCandidate> {
+    Dirs::open(None).map(|dirs| entries(&dirs.secrets())).unwrap_or_default()
+}
+
+fn entries(folder: &std::path::Path) -> Vec<CompletionCandidate> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
     names.sort();
     names.into_iter().map(CompletionCandidate::new).collect()

@@ -42,6 +42,7 @@ mod rm;
 mod rmi;
 mod run;
 mod save;
+mod secret;
 mod session;
 mod start;
 mod stats;
@@ -143,6 +144,7 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Doctor(args) => doctor::doctor(&args, globals),
         Verb::Info(args) => info::info(&args, globals),
         Verb::Version(args) => version::version(&args),
+        Verb::Secret(verb) => secret::dispatch(verb, globals),
         Verb::Volume(verb) => volume::dispatch(verb, globals),
         Verb::Network(verb) => network::dispatch(verb, globals),
         Verb::Unshare(args) => unshare::unshare(&args, globals),

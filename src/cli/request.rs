@@ -5,6 +5,7 @@ use crate::base::error::{Fault, Kind, fault};
 use crate::base::signal;
 use crate::container::mounts::{parse_image_volumes, parse_mount, parse_tmpfs, parse_volume};
 use crate::container::request::{LogDriver, PullPolicy, Request, Source};
+use crate::container::secrets;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -53,6 +54,7 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
         mounts,
         volumes_from: options.volumes_from,
         image_volumes: options.image_volume.as_deref().map(parse_image_volumes).transpose()?.unwrap_or_default(),
+        secrets: options.secret.iter().map(|text| secrets::parse(text)).collect::<Result<_>>()?,
         read_only: options.read_only,
         network: network.mode,
         networking: network.settings,

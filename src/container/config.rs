@@ -10,6 +10,7 @@ use super::request::LogDriver;
 use super::rights::Rights;
 use super::rights::namespaces::Namespace;
 use super::rights::userns::Userns;
+use super::secrets::Given;
 use crate::base::digest::Digest;
 use crate::base::id::ContainerId;
 use crate::network::{NetworkMode, PortMapping, Settings};
@@ -47,6 +48,9 @@ pub struct Config {
     pub hostname: String,
     /// What is mounted besides the root, the image's volumes too; sources absolute.
     pub mounts: Vec<Mount>,
+    /// Secrets, without their values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<Given>,
     /// The root is read-only.
     pub read_only: bool,
     /// The network.
@@ -151,6 +155,7 @@ impl Config {
             user: String::new(),
             hostname: String::new(),
             mounts: Vec::new(),
+            secrets: Vec::new(),
             read_only: false,
             network: NetworkMode::None,
             networking: Settings::default(),

@@ -7,7 +7,7 @@ use super::record::{self, Container};
 use super::request::{PullPolicy, Request, Source};
 use super::rights::namespaces::Namespace;
 use super::rights::{idmap, systemd::Systemd, userns::Userns};
-use super::{environment, names, network, rights};
+use super::{environment, names, network, rights, secrets};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::id::ContainerId;
 use crate::base::lock::Lock;
@@ -64,6 +64,7 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
         mode: request.image_volumes,
         find_image: &|text| find_image(engine, text, pulling, progress),
     };
+    secrets::check(engine, &request.secrets)?;
     let mut config = decide(engine, request, root, &image)?;
     let settled = mounts::settle(engine, wishes)?;
     config.mounts = settled.mounts.clone();
@@ -223,6 +224,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         user,
         hostname,
         mounts: Vec::new(),
+        secrets: request.secrets,
         read_only: request.read_only || request.rights.hardened,
         network: network.mode,
         ports: network.ports,

@@ -4,7 +4,7 @@ use super::happened;
 use super::pause::refuse_paused;
 use super::record::Container;
 use super::start::Terminal;
-use super::{environment, host, rights, spec};
+use super::{environment, host, rights, secrets, spec};
 use crate::base::error::{Kind, fault};
 use crate::base::timing;
 use crate::engine::Engine;
@@ -68,12 +68,14 @@ pub fn exec(engine: &Engine, container: &Container, request: ExecRequest, termin
         config.capabilities = runtime::capabilities::possible().map(|capability| format!("CAP_{capability}")).collect();
     }
     environment::extend(&mut config.env, &request.env_files, &request.env)?;
+    let secrets = secrets::read(engine, &config.secrets)?;
     engine.enter()?;
     rights::as_running(&mut config, run.pid);
     let pidfd = proc::open(run.pid, run.pid_started)
         .ok_or_else(|| fault(Kind::WrongState, "its process has ended").context(deed()))?;
     let facts = host::facts(engine, &container.dir, &config, super::mounts::Lent::default())?;
-    let spec = spec::spec(&config, &facts)?;
+    let mut spec = spec::spec(&config, &facts)?;
+    secrets::add_variables(&secrets, &mut spec)?;
     let command = spec.process().as_ref().context("the specification has no process")?;
     let filter = rights::filter(&config);
     let (stdio, streams) = stdio(&request, terminal)?;

@@ -4,6 +4,7 @@ use super::config::{Config, RootSource};
 use super::mounts::{Mount, Source};
 use super::record::{Container, Status};
 use super::request::LogDriver;
+use super::secrets::{Delivery, Given};
 use crate::base::signal;
 use crate::base::time::rfc3339;
 use crate::engine::Engine;
@@ -215,6 +216,7 @@ fn config_keys(config: &Config) -> Value {
         "WorkingDir": config.workdir,
         "Entrypoint": entrypoint,
         "Labels": config.labels,
+        "Secrets": secrets(config),
         "StopSignal": signal::name(config.stop_signal),
         "StopTimeout": config.stop_timeout,
         "ExposedPorts": set(config.exposed.clone()),
@@ -247,6 +249,17 @@ fn log_config(container: &Container) -> Value {
         "Tag": options.tag.clone().unwrap_or_default(),
         "Size": crate::base::units::human_size(kept.max_size, 3),
     })
+}
+
+/// Which secrets it is given, without a word of their values.
+fn secrets(config: &Config) -> Value {
+    let keys = |given: &Given| match &given.delivery {
+        Delivery::Mount { target, uid, gid, mode } => {
+            json!({ "Name": given.name, "Target": target.display().to_string(), "UID": uid, "GID": gid, "Mode": mode })
+        }
+        Delivery::Env { target } => json!({ "Name": given.name, "Env": target }),
+    };
+    config.secrets.iter().map(keys).collect()
 }
 
 /// What the image declares, where nothing else was mounted there.

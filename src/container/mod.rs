@@ -35,6 +35,7 @@ pub mod rights;
 mod root;
 mod shift;
 mod size;
+pub mod secrets;
 pub mod spec;
 mod start;
 pub mod stats;

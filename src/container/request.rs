@@ -10,6 +10,7 @@ use super::mounts::{ImageVolumes, Mount};
 use super::rights::Rights;
 use super::rights::namespaces::Namespace;
 use super::rights::userns::Userns;
+use super::secrets::Given;
 use crate::network::{NetworkMode, PortMapping, Settings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ pub struct Request {
     pub volumes_from: Vec<String>,
     /// `--image-volume`.
     pub image_volumes: ImageVolumes,
+    /// `--secret`.
+    pub secrets: Vec<Given>,
     /// `--read-only`.
     pub read_only: bool,
     /// `--network`; `None`: slirp4netns.

@@ -7,7 +7,7 @@ use super::health::{Target, Watch};
 use super::life::RestartPolicy;
 use super::record::{Container, Exit, Run, Status};
 use super::root::{self, Fuse, Prepared};
-use super::{host, limits, mounts, network as names, network_live, rights, spec};
+use super::{host, limits, mounts, network as names, network_live, rights, secrets, spec};
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
@@ -171,6 +171,7 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
         NetworkMode::Host => Vec::new(),
         _ => network::bind_ports(&mut ports, &|pid| owner(engine, pid))?,
     };
+    let secrets = secrets::read(engine, &config.secrets)?;
     engine.enter()?;
     match std::fs::create_dir(&container.run_dir) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -187,7 +188,8 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     let lent = mounts::lend(engine, container)?;
     let facts = host::facts(engine, &container.dir, config, lent)?;
     rights::give_files(engine, container)?;
-    let spec = spec::spec(config, &facts)?;
+    let mut spec = spec::spec(config, &facts)?;
+    secrets::deliver(container, &secrets, &mut spec)?;
     mounts::own(engine, container, &spec)?;
     let trees = rights::trees(engine, config)?;
     if let Some(cgroup) = &mut cgroup {

@@ -1,4 +1,4 @@
-//! What is lent to containers besides the image: volumes, which outlive them. Knows no container.
+//! What is lent to containers besides the image: volumes, which outlive them, and secrets. Knows no container.
 //!
 //! ```text
 //! volumes/<name>/
@@ -13,6 +13,7 @@
 
 pub mod driver;
 pub mod record;
+pub mod secret;
 
 pub use driver::Driver;
 pub use record::{New, Record, Volume, all, check_name, create, find};

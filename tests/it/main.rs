@@ -67,6 +67,7 @@ mod selftest;
 mod system;
 mod top;
 mod tty;
+mod secrets;
 mod volumes;
 
 // What can go wrong.

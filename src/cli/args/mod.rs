@@ -17,6 +17,7 @@ pub mod login;
 pub mod push;
 pub mod limits;
 pub mod run;
+pub mod secrets;
 pub mod system;
 pub mod volumes;
 
@@ -128,6 +129,7 @@ Images:
 
 Files that outlive containers:
   volume     Make, list and remove volumes
+  secret     Make, list and remove secrets
   network    Make networks in which containers find each other by name
 
 The host:
@@ -229,6 +231,9 @@ pub enum Verb {
     /// All commands for containers
     #[command(subcommand)]
     Container(ContainerVerb),
+    /// Make, list and remove secrets
+    #[command(subcommand)]
+    Secret(secrets::SecretVerb),
     /// Make, list and remove volumes
     #[command(subcommand)]
     Volume(volumes::VolumeVerb),

@@ -131,6 +131,12 @@ pub struct ContainerOptions {
     /// What becomes of the volumes that the image declares: anonymous, tmpfs or ignore [default: anonymous]
     #[arg(long, value_name = "MODE", help_heading = "Files")]
     pub image_volume: Option<String>,
+    /// Give a secret: NAME[,type=mount|env][,target=PATH|VARIABLE][,uid=,gid=,mode=]
+    ///
+    /// By default as the file /run/secrets/NAME, mode 0444. The value is read at each start; it is in no record and no
+    /// image of the container.
+    #[arg(long, value_name = "NAME[,OPTIONS]", help_heading = "Files", add = ArgValueCandidates::new(complete::secrets))]
+    pub secret: Vec<String>,
     /// Make the root file system read-only; /run, /tmp and /var/tmp stay writable, in memory
     #[arg(long, help_heading = "Files")]
     pub read_only: bool,

@@ -33,11 +33,11 @@ pub fn create(args: Create, globals: &Globals) -> Result<u8> {
 }
 
 /// `KEY=VALUE`s; a value may be missing.
-fn pairs(flag: &str, words: &[String]) -> Result<BTreeMap<String, String>> {
+pub fn pairs(flag: &str, words: &[String]) -> Result<BTreeMap<String, String>> {
     let split = |word: &String| match word.split_once('=').unwrap_or((word, "")) {
         ("", _) => {
             let text = format!("`{flag} {}` has no key before the equals sign", word.escape_debug());
-            Err(Fault::new(Kind::Usage, text).hint(format!("box volume create {flag} KEY=VALUE NAME")).into())
+            Err(Fault::new(Kind::Usage, text).hint(format!("{flag} KEY=VALUE")).into())
         }
         (key, value) => Ok((key.to_owned(), value.to_owned())),
     };

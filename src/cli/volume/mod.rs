@@ -1,6 +1,7 @@
 //! `box volume`: a file a verb, or a family of verbs.
 
 mod create;
+pub use create::pairs;
 mod filter;
 mod list;
 mod remove;

@@ -13,7 +13,7 @@ mod words;
 
 pub use lend::{Lent, lend, remove, remove_anonymous, uses};
 pub use options::Options;
-pub use own::own;
+pub use own::{outside, own};
 pub use settle::{Settled, Wishes, settle};
 pub use spec::lent_mounts;
 pub use words::{parse_image_volumes, parse_mount, parse_tmpfs, parse_volume};

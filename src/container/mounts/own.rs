@@ -38,7 +38,7 @@ fn source(engine: &Engine, mount: &Mount) -> Option<PathBuf> {
 }
 
 /// An id of the container in the user's namespace, where we are.
-fn outside(id: u32, map: Option<&[LinuxIdMapping]>) -> u32 {
+pub fn outside(id: u32, map: Option<&[LinuxIdMapping]>) -> u32 {
     let inside = |range: &&LinuxIdMapping| id.checked_sub(range.container_id()).is_some_and(|at| at < range.size());
     let range = map.and_then(|map| map.iter().find(inside));
     range.map_or(id, |range| range.host_id() + (id - range.container_id()))
