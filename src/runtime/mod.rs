@@ -44,6 +44,7 @@ pub mod user;
 pub use accounts::Accounts;
 pub use create::{Running, Starting, create};
 pub use exec::{ExecChild, ExecTarget, exec};
+pub use options::SUBPATH;
 pub use rootfs::view;
 pub use seccomp::default_profile as default_seccomp;
 pub use settings::own_limit;

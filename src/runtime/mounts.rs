@@ -131,6 +131,7 @@ fn mount_one(
             Ok(Some(tree)) => Ok(tree),
             Err(error) => Err(error),
         },
+        "overlay" => super::rootfs::overlay_of(&options).map(Tree::Fresh),
         _ => new_filesystem(kind, &options).map(Tree::Fresh),
     }?;
     let target = match kind {
@@ -207,15 +208,28 @@ fn folder_without_links(root: &Root, path: &Path) -> Result<OwnedFd> {
 /// A copy of what a bind shows, not attached yet.
 pub(super) fn bind_source(mount: &Mount, depth: Bind) -> Result<OwnedFd> {
     let source = mount.source().as_deref().ok_or_else(|| fault(Kind::Usage, "the mount has no source"))?;
-    clone_tree(source, depth)
+    match options(mount)?.subpath {
+        None => clone_tree(CWD, source, depth),
+        // Resolved below the source and used at once, as a descriptor: what another container puts in its way meanwhile
+        // leads nowhere else (CVE-2017-1002101, CVE-2021-25741).
+        Some(part) => {
+            let part_of = || format!("cannot open `{}` in `{}`", part.display(), source.display());
+            let root = Root::open(source).with_context(part_of)?;
+            let found = root.open_at(&part, OFlags::PATH, Mode::empty()).with_context(part_of)?;
+            clone_tree(found.as_fd(), Path::new(""), depth)
+        }
+    }
 }
 
-fn clone_tree(source: &Path, depth: Bind) -> Result<OwnedFd> {
+fn clone_tree(from: BorrowedFd<'_>, source: &Path, depth: Bind) -> Result<OwnedFd> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if source.as_os_str().is_empty() {
+        flags |= OpenTreeFlags::from_bits_retain(0x1000); // AT_EMPTY_PATH
+    }
     if depth == Bind::Recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    Ok(rustix::mount::open_tree(CWD, source, flags)?)
+    Ok(rustix::mount::open_tree(from, source, flags)?)
 }
 
 fn finish_bind(tree: OwnedFd, depth: Bind, options: &Options, root: &Root, destination: &Path) -> Result<()> {
@@ -267,7 +281,7 @@ fn new_filesystem(kind: &str, options: &Options) -> Result<OwnedFd> {
 fn with_host_copy(made: Result<OwnedFd>, host: &str, same: bool) -> Result<Tree> {
     match made {
         Err(error) if same && is_errno(&error, Errno::PERM) => {
-            Ok(Tree::HostCopy(clone_tree(Path::new(host), Bind::Recursive)?))
+            Ok(Tree::HostCopy(clone_tree(CWD, Path::new(host), Bind::Recursive)?))
         }
         Err(error) if is_errno(&error, Errno::PERM) => Err(Fault::new(
             Kind::Host,

@@ -3,6 +3,7 @@
 use crate::base::error::{Kind, fault};
 use anyhow::Result;
 use rustix::mount::{MountAttrFlags as Attr, MountPropagationFlags as Propagation};
+use std::path::PathBuf;
 
 /// The options of one mount, understood.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) struct Options {
     pub id_map: Option<Bind>,
     /// Copy what the mount covers into it (tmpfs).
     pub copy_up: bool,
+    /// Only this part of a bind's source. An option of our own: `X-box.subpath=PATH`.
+    pub subpath: Option<PathBuf>,
     /// For the file system: `key` or `key=value`.
     pub data: Vec<(String, Option<String>)>,
 }
@@ -117,6 +120,9 @@ const IGNORED: [&str; 14] = [
     "nofail",
 ];
 
+/// mount(8) leaves options that begin with `X-` to whoever knows them.
+pub const SUBPATH: &str = "X-box.subpath=";
+
 impl Options {
     /// Understand a list of options. Unknown ones go to the file system, which refuses what it does not know; for a
     /// bind there is none, and they are refused here.
@@ -149,6 +155,7 @@ impl Options {
             // Callers write it for what is just not `ro`; what the source has locked stays so.
             "rw" => self.here.set &= !u64::from(Attr::MOUNT_ATTR_RDONLY.bits()),
             "tmpcopyup" => self.copy_up = true,
+            _ if option.starts_with(SUBPATH) => self.subpath = option.strip_prefix(SUBPATH).map(PathBuf::from),
             _ if IGNORED.contains(&option) => {}
             _ => return self.take_attribute(option) || self.take_propagation(option),
         }

@@ -1,6 +1,7 @@
 //! The root file system: mounting it, making it read-only, entering it.
 
 use super::create::Namespaces;
+use super::options::Options;
 use super::{Bundle, RootFs};
 use crate::base::error::{Fault, Kind, fault};
 use crate::sys::mount;
@@ -59,6 +60,48 @@ fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, volatile: bool) -> rust
     }
     rustix::mount::fsconfig_create(&fs)?;
     rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+}
+
+/// An overlay as a mount of the specification asks for it: `lowerdir=A:B`, or `lowerdir+=A` for each layer.
+pub(super) fn overlay_of(options: &Options) -> Result<OwnedFd> {
+    let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    rustix::mount::fsconfig_set_string(&fs, "source", "overlay")?;
+    let mut lower = Vec::new();
+    for (key, value) in &options.data {
+        match (key.as_str(), value) {
+            ("lowerdir+", Some(layer)) => lower.push(PathBuf::from(layer)),
+            ("lowerdir", Some(layers)) if !layers.contains("::") => lower.extend(split_layers(layers)),
+            _ => {}
+        }
+    }
+    let refused = |key: &str| format!("overlay refuses option `{}`", key.escape_debug());
+    add_layers(fs.as_fd(), &lower).with_context(|| refused("lowerdir"))?;
+    for (key, value) in &options.data {
+        match value {
+            Some(layers) if key == "lowerdir+" || key == "lowerdir" && !layers.contains("::") => continue,
+            Some(value) => rustix::mount::fsconfig_set_string(&fs, key.as_str(), value.as_str()),
+            None => rustix::mount::fsconfig_set_flag(&fs, key.as_str()),
+        }
+        .with_context(|| refused(key))?;
+    }
+    rustix::mount::fsconfig_create(&fs)?;
+    let attributes = MountAttrFlags::from_bits_retain(options.fresh() as u32);
+    Ok(rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+}
+
+/// The layers of `lowerdir=`, in which a backslash takes the next character as it is.
+fn split_layers(text: &str) -> Vec<PathBuf> {
+    let (mut layers, mut layer) = (Vec::new(), String::new());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => layer.extend(chars.next()),
+            ':' => layers.push(PathBuf::from(std::mem::take(&mut layer))),
+            c => layer.push(c),
+        }
+    }
+    layers.push(layer.into());
+    layers
 }
 
 /// Layers one by one by `lowerdir+` (Linux 6.5), which has no limit of a page; else as one string.
@@ -131,4 +174,16 @@ pub(super) fn set_propagation(linux: Option<&Linux>) -> Result<()> {
         flags |= MountPropagationFlags::REC;
     }
     rustix::mount::mount_change("/", flags).with_context(|| format!("cannot make the root `{text}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_of_a_string() {
+        let shown = |text: &str| split_layers(text).iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        assert_eq!(shown("/a:/b"), ["/a", "/b"]);
+        assert_eq!(shown(r"/a\:b:/c\\d"), ["/a:b", r"/c\d"]);
+    }
 }

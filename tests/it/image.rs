@@ -279,6 +279,7 @@ const APPLETS: &[&str] = &[
     "write",
     "ls",
     "stat",
+    "swap",
     "rm",
     "touch",
     "mkdir",

@@ -291,3 +291,46 @@ fn options_reach_the_mount() {
     env.inside(&["-v", "/a:/b:nope"], &["true"]).fails(125).says("no mount option `nope`").hints("the options are:");
     env.inside(&["-v", "x:/b", "--tmpfs", "/b"], &["true"]).fails(125).says("`/b` is mounted on twice");
 }
+
+#[test]
+fn a_part_of_the_source() {
+    let env = TestEnv::new();
+    with_volume(&env);
+    env.file("folder/a/b/file", "deep");
+    env.file("secret", "of the host");
+    let mount = |part: &str| format!("type=bind,src={}/folder,dst=/d,subpath={part}", env.base.display());
+    assert_eq!(inside_v(&env, &["--mount", &mount("a/b")], &["cat", "/d/file"]).ok(), "deep");
+    assert_eq!(inside_v(&env, &["--mount", &mount("a/b/file")], &["cat", "/d"]).ok(), "deep");
+    inside_v(&env, &["--mount", &mount("nope")], &["true"]).fails(125).says("cannot open `nope` in");
+    inside_v(&env, &["--mount", &mount("../x")], &["true"]).fails(125).says("without `..`");
+    inside_v(&env, &["-v", "v:/d"], &["mkdir", "/d/x/y"]).ok();
+    inside_v(&env, &["--mount", "src=v,dst=/d,subpath=x"], &["touch", "/d/here"]).ok();
+    assert_eq!(inside_v(&env, &["-v", "v:/d"], &["ls", "/d/x"]).ok(), "here\ny");
+    let image = "type=image,src=localhost/v,dst=/i,subpath=data";
+    assert_eq!(inside_v(&env, &["--mount", image], &["cat", "/i/file"]).ok(), "of the image");
+    inside_v(&env, &["--mount", "type=image,src=localhost/v,dst=/i,subpath=data/link"], &["true"]).fails(125);
+    // Links of a volume are the volume's: they lead nowhere else (CVE-2017-1002101).
+    inside_v(&env, &["-v", "v:/d"], &["ln", &format!("{}/secret", env.base.display()), "/d/out"]).ok();
+    inside_v(&env, &["-v", "v:/d"], &["ln", "/", "/d/root"]).ok();
+    inside_v(&env, &["--mount", "src=v,dst=/d,subpath=out"], &["true"]).fails(125).says("cannot open `out` in");
+    assert_eq!(inside_v(&env, &["--mount", "src=v,dst=/d,subpath=root/x"], &["ls", "/d"]).ok(), "here\ny");
+}
+
+#[test]
+fn a_part_that_is_swapped_for_a_link_leads_nowhere() {
+    // CVE-2021-25741: one container changes the path while another mounts it.
+    let env = TestEnv::with_image();
+    let canary = env.file("canary/file", "of the host");
+    let folder = canary.parent().unwrap().display().to_string();
+    env.inside(&["-v", "v:/v"], &["mkdir", "/v/a"]).ok();
+    env.background("swapper", &["-v", "v:/v"], &["swap", "/v/a", &folder]);
+    env.await_log("swapper", "ready");
+    let mut seen = 0;
+    for _ in 0..25 {
+        let outcome = env.inside(&["--mount", "src=v,dst=/d,subpath=a"], &["ls", "/d"]);
+        // Either the folder, which is empty, or an error that names the path.
+        assert!(!outcome.out().contains("file"), "{outcome}");
+        seen += usize::from(outcome.code == 0);
+    }
+    assert!(seen > 0, "the folder was never there");
+}

@@ -79,6 +79,18 @@ pub fn stat(args: &[String]) -> Code {
     Ok(0)
 }
 
+/// `swap FOLDER TARGET`: for ever, the folder is itself or a link to the target.
+pub fn swap(args: &[String]) -> Code {
+    let (folder, target) = (word(args, 0)?, word(args, 1)?);
+    let (aside, link) = (format!("{folder}.aside"), format!("{folder}.link"));
+    println!("ready");
+    loop {
+        fs::rename(folder, &aside).map_err(failed(folder))?;
+        std::os::unix::fs::symlink(target, &link).and_then(|()| fs::rename(&link, folder)).map_err(failed(&link))?;
+        fs::remove_file(folder).and_then(|()| fs::rename(&aside, folder)).map_err(failed(folder))?;
+    }
+}
+
 /// `rm`, `touch`, `mkdir`, `chmod MODE PATH`, `ln TARGET PATH` (symbolic).
 pub fn change(name: &str, args: &[String]) -> Code {
     let path = args.last().ok_or("too few arguments")?;

@@ -65,6 +65,7 @@ fn applet(name: &str, args: &[String]) -> Code {
         "write" => files::write(args),
         "ls" => files::ls(args),
         "stat" => files::stat(args),
+        "swap" => files::swap(args),
         "rm" | "touch" | "mkdir" | "chmod" | "ln" => files::change(name, args),
         "sleep" => time::sleep(args),
         "pause" => time::pause(args),

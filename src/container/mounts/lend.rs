@@ -2,6 +2,7 @@
 //! it is removed: its anonymous volumes go.
 
 use super::{Mount, Source};
+use crate::base::digest::Digest;
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind};
 use crate::base::lock::Share;
@@ -38,7 +39,7 @@ pub fn lend(engine: &Engine, container: &Container) -> Result<Lent> {
                 lent.volumes.insert(name.clone(), (volume.driver()?, volume.data()));
             }
             Source::Image { layers, reference } => {
-                lent.images.insert(mount.target.clone(), image_layers(engine, reference, layers)?);
+                lent.images.insert(mount.target.clone(), image_layers(engine, mount, reference, layers)?);
             }
             _ => {}
         }
@@ -53,13 +54,19 @@ pub fn lend(engine: &Engine, container: &Container) -> Result<Lent> {
     Ok(lent)
 }
 
-fn image_layers(engine: &Engine, reference: &str, layers: &[crate::base::digest::Digest]) -> Result<Vec<PathBuf>> {
+fn image_layers(engine: &Engine, mount: &Mount, reference: &str, layers: &[Digest]) -> Result<Vec<PathBuf>> {
     let paths: Vec<PathBuf> = layers.iter().rev().map(|layer| engine.store.layer_path(layer)).collect();
     if paths.iter().any(|path| !path.is_dir()) {
         let text = format!("a layer of image `{reference}` is missing in the store");
         return Err(Fault::new(Kind::BadData, text).hint(format!("box pull {reference}")).into());
     }
-    Ok(paths)
+    let Some(part) = &mount.options.subpath else { return Ok(paths) };
+    let found = root::below(&paths, part);
+    if found.is_empty() {
+        let text = format!("image `{reference}` has no folder `{}`, or a link is on the way to it", part.display());
+        return Err(Fault::new(Kind::Usage, text).hint(format!("box run --rm {reference} ls -l /")).into());
+    }
+    Ok(found)
 }
 
 /// The volume of a mount, filled by its first use.

@@ -4,6 +4,7 @@ use super::lend::overlay_dir;
 use super::{Lent, Mount, Options, Source};
 use crate::base::error::{Kind, fault};
 use crate::container::config::Config;
+use crate::runtime::SUBPATH;
 use crate::volume::Driver;
 use anyhow::Result;
 use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder, Mount as SpecMount, MountBuilder};
@@ -69,6 +70,7 @@ fn filesystem(mount: &Mount, kind: &str, source: &str, options: Vec<String>) -> 
 /// A folder or file: bound, or below an overlay.
 fn folder(mount: &Mount, source: &Path, more: &[String], own: &Path) -> Result<SpecMount> {
     let options = &mount.options;
+    let mut more = more.to_vec();
     if let Some(overlay) = &options.overlay {
         let or_own = |path: &Option<PathBuf>, name: &str| path.clone().unwrap_or_else(|| own.join(name));
         let mut words = flags(options, false);
@@ -76,10 +78,13 @@ fn folder(mount: &Mount, source: &Path, more: &[String], own: &Path) -> Result<S
         words.extend(upper(&or_own(&overlay.upper, "upper"), &or_own(&overlay.work, "work")));
         return filesystem(mount, "overlay", "overlay", words);
     }
+    if let Some(part) = &options.subpath {
+        more.push(format!("{}{}", SUBPATH, part.display()));
+    }
     let mut words = vec![if options.single { "bind" } else { "rbind" }.to_owned()];
     words.push(if options.read_only { "ro" } else { "rw" }.to_owned());
     words.extend(flags(options, false));
-    words.extend(more.iter().cloned());
+    words.extend(more);
     words.push(options.propagation.clone().unwrap_or_else(|| "rprivate".to_owned()));
     let mut built = MountBuilder::default().destination(&mount.target).typ("bind").source(source);
     if let Some(map) = &options.idmap {
@@ -155,6 +160,10 @@ mod tests {
         for (mount, expected) in [
             (parse_volume("/a:/b"), "bind /a rbind,rw,nosuid,nodev,rprivate"),
             (parse_volume("/a:/b:ro,bind,suid,noexec,rslave"), "bind /a bind,ro,nodev,noexec,rslave"),
+            (
+                parse_mount("type=volume,src=v,dst=/b,subpath=x/y"),
+                "bind /data rbind,rw,nosuid,nodev,X-box.subpath=x/y,rprivate",
+            ),
             (parse_volume("v:/b"), "bind /data rbind,rw,nosuid,nodev,rprivate"),
             (parse_volume("b:/b"), "bind /dev rbind,rw,nosuid,nodev,ro,rprivate"),
             (parse_volume("t:/b"), "tmpfs tmpfs nosuid,nodev,size=1m"),

@@ -230,6 +230,9 @@ fn finish(mount: Mount, text: &str) -> Result<Mount> {
             return contradiction("`O` is for folders and volumes");
         }
     }
+    if options.subpath.is_some() && options.overlay.is_some() {
+        return contradiction("`O` covers the whole source, `subpath` is a part of it: choose one");
+    }
     if let Some(path) = &options.subpath {
         let inside = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if !inside || path.as_os_str().is_empty() {
