@@ -6,7 +6,7 @@
 
 use super::happened;
 use super::life::{Healthcheck, OnFailure};
-use super::record::Container;
+use super::record::{Container, Status};
 use crate::base::dirs::Dirs;
 use crate::base::error::{Kind, fault};
 use crate::base::fs::{Durability, read_limited, replace};
@@ -138,7 +138,12 @@ fn run(target: Target<'_>, check: &Healthcheck) -> Result<(i32, String)> {
     let stdio = Stdio::Pipes { stdin: null, stdout: writing.try_clone()?, stderr: writing };
     let filter = if target.container.config.privileged { Filter::Spec } else { Filter::Default };
     let owner = hooks::Owner { id: target.container.config.id.as_str(), bundle: &target.container.dir };
-    let exec = ExecTarget { pidfd: target.pidfd, cgroup: None, filter, owner };
+    // Within the container's limits, as every other process of it.
+    let cgroup = match target.container.status() {
+        Status::Running(run) => run.cgroup.as_ref().map(|cgroup| cgroup.of_process(run.pid)),
+        _ => None,
+    };
+    let exec = ExecTarget { pidfd: target.pidfd, cgroup: cgroup.as_ref(), filter, owner };
     let child = runtime::exec(exec, &process, target.spec, stdio)?;
     let limit = if check.log_size == 0 { ALL_OUTPUT } else { check.log_size };
     let deadline = timing::now().saturating_add(if check.timeout > 0 { check.timeout } else { i64::MAX / 2 });
@@ -279,6 +284,10 @@ impl<'a> Watch<'a> {
     /// A process of its own checks, and keeps the result.
     fn begin_check(&mut self) {
         let Some(how) = self.check else { return };
+        // Frozen, the check would be born frozen, and fail for no fault of the container's.
+        if matches!(self.target.container.status(), Status::Running(run) if run.paused) {
+            return self.plan();
+        }
         match process::fork() {
             Ok(Fork::Child) => {
                 // It shares the container's lock, so it must not outlive the monitor.
