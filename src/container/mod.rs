@@ -56,8 +56,7 @@ pub use logs::logs;
 pub use names::check as check_name;
 pub use network_inspect::inspect_network;
 pub use networks::{
-    attachments, connect_network, disconnect_network, find_for_network, leases, reload_network, remove_network,
-    users_of,
+    attachments, connect_network, disconnect_network, leases, reload_network, remove_network, users_of,
 };
 pub use pause::{pause, unpause};
 pub use prune::{PruneOptions, Pruned, prune};

@@ -5,7 +5,7 @@
 //! $RUN/<id>/network.json           what a running container has there (`network::hub::Lease`)
 //! ```
 
-use super::record::{self, Container, Status};
+use super::record::{Container, Status};
 use super::{RemoveOptions, remove};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::fs::{Durability, read_limited, replace};
@@ -163,9 +163,4 @@ pub fn remove_network(engine: &Engine, network: &str, force: bool, time: Option<
     }
     let _lock = networks::lock(&engine.dirs)?;
     networks::remove(&engine.dirs, &record.name)
-}
-
-/// The container of a name, for `network connect` and its like.
-pub fn find_for_network(engine: &Engine, name: &str) -> Result<Container> {
-    record::find(&engine.dirs, name)
 }

@@ -47,7 +47,16 @@ pub(super) fn index_of(socket: &mut Socket, name: &str) -> Result<Option<u32>, E
 pub(super) fn make_bridge(socket: &mut Socket, name: &str, addresses: &[(IpAddr, u8)], mtu: u32) -> Result<u32> {
     let deed = || format!("cannot make the bridge `{name}`");
     let kind = |m: Message| m.text(IFLA_INFO_KIND, "bridge");
+    // A bridge without a hardware address of its own takes the lowest of its ports', and another when that port goes:
+    // those who know the old one would talk to nobody for seconds.
+    let last: Vec<u8> = match addresses.first() {
+        Some((IpAddr::V4(ip), _)) => ip.octets().to_vec(),
+        Some((IpAddr::V6(ip), _)) => ip.octets().get(4..8).unwrap_or_default().to_vec(),
+        None => vec![0; 4],
+    };
+    let mac = [&[0x02, 0x42][..], &last].concat();
     let message = Message::new(RTM_NEWLINK, CREATE, &link(0, 0)).text(IFLA_IFNAME, name).u32(IFLA_MTU, mtu);
+    let message = message.attr(IFLA_ADDRESS, &mac);
     match socket.call(message.nest(IFLA_LINKINFO, kind)) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(error) => return Err(error).with_context(deed),
