@@ -25,6 +25,7 @@ mod life;
 mod limits;
 mod load;
 mod login;
+mod manifest;
 mod logs;
 mod network;
 mod output;
@@ -36,6 +37,7 @@ mod ps;
 mod pull;
 mod rename;
 mod push;
+mod search;
 mod request;
 mod rights;
 mod rm;
@@ -51,6 +53,7 @@ mod system;
 mod tag;
 mod template;
 mod top;
+mod trust;
 mod unshare;
 mod untag;
 mod update;
@@ -137,6 +140,8 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::History(args) => history::history(&args, globals),
         Verb::System(verb) => system::system(&verb, globals),
         Verb::Save(args) => save::save(&args, globals),
+        Verb::Search(args) => search::search(&args),
+        Verb::Manifest(verb) => manifest::manifest(&verb, globals),
         Verb::Image(verb) => dispatch_image(verb, globals),
         Verb::Container(verb) => dispatch_container(verb, globals),
         Verb::Healthcheck(HealthcheckVerb::Run(args)) => healthcheck::run(&args, globals),
@@ -189,6 +194,10 @@ fn dispatch_image(verb: ImageVerb, globals: &Globals) -> Result<u8> {
         ImageVerb::Pull(args) => Verb::Pull(args),
         ImageVerb::Push(args) => Verb::Push(args),
         ImageVerb::Save(args) => Verb::Save(args),
+        ImageVerb::Search(args) => Verb::Search(args),
+        ImageVerb::Sign(args) => return trust::sign(&args),
+        ImageVerb::Trust(verb) => return trust::trust(&verb),
+        ImageVerb::Attestation(args) => return trust::attestation(&args),
         ImageVerb::Ls(args) => Verb::Images(args),
         ImageVerb::Rm(args) => Verb::Rmi(args),
         ImageVerb::Tag(args) => Verb::Tag(args),

@@ -4,7 +4,9 @@ pub mod auth;
 pub mod certs;
 pub mod credential_helper;
 pub mod login;
+pub mod policy;
 pub mod registries;
+pub mod registries_d;
 
 use std::path::PathBuf;
 

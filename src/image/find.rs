@@ -1,13 +1,15 @@
 //! Finding stored images. On the path of `run`: the index, one manifest, one config, and nothing else.
 
+use super::lists::is_index;
 use super::{Image, ImageLayer, name};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault};
 use crate::config::registries::Registries;
-use crate::oci::image::{DOCUMENT_LIMIT, ImageConfig, Manifest};
+use crate::oci::image::{DOCUMENT_LIMIT, Document, ImageConfig, Manifest, Platform};
 use crate::oci::reference::Reference;
-use crate::store::{Entry, Store};
+use crate::store::{Entry, ManifestRef, Store};
 use anyhow::{Context, Result};
+use std::borrow::Cow;
 
 /// Find an image by name (short ones: `localhost/`, docker.io, then registries.conf), name and digest, or the beginning
 /// of its id. A name wins over an id.
@@ -145,9 +147,13 @@ pub(super) fn manifest(store: &Store, entry: &Entry) -> Result<Manifest> {
     Manifest::parse(&bytes, None).with_context(|| format!("manifest {} is damaged", entry.manifest.digest))
 }
 
-/// Read an entry's manifest and config.
+/// Read an entry's manifest and config; of a list, those of the image for this machine.
 pub(super) fn open(store: &Store, entry: &Entry) -> Result<Image> {
-    let manifest = manifest(store, entry)?;
+    let mut entry = Cow::Borrowed(entry);
+    if is_index(&entry.manifest.media_type) {
+        entry = Cow::Owned(choose(store, &entry)?);
+    }
+    let manifest = manifest(store, &entry)?;
     let bytes = store.read_blob(&manifest.config.digest, DOCUMENT_LIMIT)?;
     let config = ImageConfig::parse(&bytes).with_context(|| format!("config {} is damaged", manifest.config.digest))?;
     let layers = layers(&manifest, &config)?;
@@ -161,6 +167,20 @@ pub(super) fn open(store: &Store, entry: &Entry) -> Result<Image> {
         layers,
         annotations: manifest.annotations,
     })
+}
+
+/// The entry that a list's image for this machine would have.
+fn choose(store: &Store, entry: &Entry) -> Result<Entry> {
+    let digest = &entry.manifest.digest;
+    let bytes = store.read_blob(digest, DOCUMENT_LIMIT)?;
+    let Document::Index(index) = Document::parse(&bytes, None).with_context(|| format!("index {digest} is damaged"))?
+    else {
+        return Err(fault(Kind::BadData, format!("{digest} is said to be an index and is none")));
+    };
+    let chosen = index.choose(&Platform::host())?;
+    let media_type = chosen.media_type.clone();
+    let manifest = ManifestRef { digest: chosen.digest.clone(), size: chosen.size, media_type };
+    Ok(Entry { manifest, list: Some(digest.clone()), ..entry.clone() })
 }
 
 /// Match the manifest's blobs with the config's diff ids.

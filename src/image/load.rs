@@ -5,7 +5,7 @@ use super::compose::sniff;
 use super::fetch::{Blobs, FilePieces, Pieces, keep_document, layers};
 use super::find::layers as match_layers;
 use super::pull::check_platform;
-use super::{ImageLayer, Progress, name};
+use super::{ImageLayer, Progress, name, trust};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault};
 use crate::oci::image::{DOCUMENT_LIMIT, Descriptor, Document, ImageConfig, Manifest, Platform};
@@ -93,6 +93,14 @@ pub(super) fn bring(
     platform: &Platform,
     progress: &dyn Progress,
 ) -> Result<Vec<Loaded>> {
+    let (transports, path): (&[&str], &Path) = match origin {
+        Origin::Layout(path) => (&["oci"], path),
+        Origin::Folder(path) => (&["dir"], path),
+        // What an archive holds is known when it is read.
+        Origin::Archive(path) => (&["docker-archive", "oci-archive"], path),
+        Origin::Stdin => (&["docker-archive", "oci-archive"], Path::new("/dev/stdin")),
+    };
+    transports.iter().try_for_each(|transport| trust::check_files(transport, path))?;
     let _lease = store.lease()?;
     let ready = match origin {
         Origin::Layout(path) => {

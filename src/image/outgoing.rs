@@ -5,7 +5,7 @@
 
 use super::compose::ManifestFormat;
 use super::inflate::{Inflater, PIECE, Sink};
-use super::{Image, LayerState, Progress};
+use super::{LayerState, Progress};
 use crate::base::digest::{Algorithm, Digest, Hasher};
 use crate::base::error::{Fault, Kind, fault};
 use crate::oci::image::{DOCUMENT_LIMIT, Manifest, Packing};
@@ -74,11 +74,10 @@ impl Outgoing {
     }
 }
 
-/// Make an image ready to leave in a form.
-pub(super) fn prepare(store: &Store, image: &Image, shape: Shape, progress: &dyn Progress) -> Result<Outgoing> {
-    let raw = store.read_blob(&image.manifest.digest, DOCUMENT_LIMIT)?;
-    let manifest =
-        Manifest::parse(&raw, None).with_context(|| format!("manifest {} is damaged", image.manifest.digest))?;
+/// Make the image with this manifest ready to leave in a form.
+pub(super) fn prepare(store: &Store, digest: &Digest, shape: Shape, progress: &dyn Progress) -> Result<Outgoing> {
+    let raw = store.read_blob(digest, DOCUMENT_LIMIT)?;
+    let manifest = Manifest::parse(&raw, None).with_context(|| format!("manifest {digest} is damaged"))?;
     let stored = |descriptor: &Descriptor| -> Result<Piece> {
         let file = store.open_blob(&descriptor.digest)?;
         let size = file.metadata().map_or(0, |meta| meta.len());

@@ -3,7 +3,7 @@
 use super::fetch::{Blobs, Pieces, keep_document, layers};
 use super::find::{configured, find, layers as match_layers};
 use super::load::{self, Origin};
-use super::{Image, ImageLayer, Progress};
+use super::{Image, ImageLayer, Progress, trust};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault, kind};
 use crate::config::registries::Registries;
@@ -182,6 +182,8 @@ fn download(
     progress: &dyn Progress,
 ) -> Result<Image> {
     let (document, manifest, list) = runtime.block_on(choose(found, platform))?;
+    let asked = trust::Asked { reference: &found.reference, digests: &[&found.document.digest, &document.digest] };
+    runtime.block_on(trust::check(&asked, &found.client))?;
     let config = if store.has_blob(&manifest.config.digest, Some(manifest.config.size)) {
         store.read_blob(&manifest.config.digest, manifest.config.size)
     } else {

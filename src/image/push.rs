@@ -5,6 +5,7 @@
 
 use super::compose::ManifestFormat;
 use super::find::{By, find_entry, missing, open};
+use super::lists::{is_index, outgoing_list};
 use super::outgoing::{Outgoing, Piece, Shape, prepare};
 use super::transport::Destination;
 use super::writer::{Archive, Named, write_folder, write_layout};
@@ -51,7 +52,6 @@ pub fn push(store: &Store, options: &PushOptions<'_>, progress: &dyn Progress) -
     let _lease = store.lease()?;
     let entries = store.entries()?;
     let (entry, by) = find_entry(store, &entries, options.image)?.ok_or_else(|| missing(options.image))?;
-    let image = open(store, entry)?;
     let destination = match (options.destination, &by) {
         (Some(text), _) => Destination::parse(text)?,
         (None, By::Name(name)) => {
@@ -78,7 +78,17 @@ pub fn push(store: &Store, options: &PushOptions<'_>, progress: &dyn Progress) -
         },
         _ => options.shape,
     };
-    let outgoing = prepare(store, &image, shape, progress).with_context(deed)?;
+    if is_index(&entry.manifest.media_type) {
+        let reference = match destination {
+            Destination::Registry(reference) => reference,
+            _ => return Err(fault(Kind::Usage, "a manifest list is pushed to a registry")).with_context(deed),
+        };
+        let list = PushList { list: &entry.manifest.digest, format: shape.format, all: true };
+        let digest = push_list(store, &list, &reference, options.access, progress).with_context(deed)?;
+        return Ok(Pushed { digest, reference: Some(reference) });
+    }
+    let image = open(store, entry)?;
+    let outgoing = prepare(store, &image.manifest.digest, shape, progress).with_context(deed)?;
     let digest = outgoing.digest();
     let named = |name: &Option<String>| [Named { image: outgoing.clone(), names: name.iter().cloned().collect() }];
     let whole = |name: &Option<String>| -> Result<Option<String>> {
@@ -97,6 +107,69 @@ pub fn push(store: &Store, options: &PushOptions<'_>, progress: &dyn Progress) -
     }
     .with_context(deed)?;
     Ok(Pushed { digest, reference: None })
+}
+
+/// A list to push.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PushList<'a> {
+    /// The digest of the index.
+    pub list: &'a Digest,
+    /// The form that it is to have.
+    pub format: Option<ManifestFormat>,
+    /// Its images, too.
+    pub all: bool,
+}
+
+/// Push a list: its images by digest, then the list itself. Returns its digest there.
+pub(super) fn push_list(
+    store: &Store,
+    options: &PushList<'_>,
+    reference: &Reference,
+    access: &Access,
+    progress: &dyn Progress,
+) -> Result<Digest> {
+    let list = outgoing_list(store, options.list, options.format)?;
+    let images = if options.all { list.images.as_slice() } else { &[] };
+    let outgoing: Vec<Outgoing> =
+        images.iter().map(|image| prepare(store, image, Shape::default(), progress)).collect::<Result<_>>()?;
+    runtime()?.block_on(async {
+        let client = Arc::new(access.open_itself(&reference.repository()).await?);
+        for image in &outgoing {
+            send_all(&client, image, &[], progress).await?;
+            client.send_manifest(image.digest().as_str(), &image.media_type, &image.manifest).await?;
+        }
+        for notice in client.notices() {
+            progress.message(&notice);
+        }
+        client.send_manifest(reference.version(), &list.media_type, &list.bytes).await
+    })?;
+    Ok(Digest::of(&list.bytes))
+}
+
+/// Push the list of this name, for `manifest push`. `all`: with its images.
+pub fn push_manifest_list(
+    store: &Store,
+    options: &PushOptions<'_>,
+    all: bool,
+    progress: &dyn Progress,
+) -> Result<Pushed> {
+    let _lease = store.lease()?;
+    let deed = || format!("cannot push `{}`", options.image.escape_debug());
+    let list = super::lists::find_list(store, options.image)?;
+    let destination = match options.destination {
+        Some(text) => Destination::parse(text)?,
+        None => {
+            let name = list.names.first().cloned().unwrap_or_default();
+            check_is_remote(&name)?;
+            Destination::Registry(Reference::parse(&name)?)
+        }
+    };
+    let Destination::Registry(reference) = destination else {
+        return Err(fault(Kind::Usage, "a manifest list is pushed to a registry")).with_context(deed);
+    };
+    let push = PushList { list: &list.manifest.digest, format: options.shape.format, all };
+    let digest = push_list(store, &push, &reference, options.access, progress).with_context(deed)?;
+    Ok(Pushed { digest, reference: Some(reference) })
 }
 
 /// Names below `localhost/` were given here; no registry goes by them unless it is said so.

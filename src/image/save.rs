@@ -35,7 +35,7 @@ pub struct SaveOptions<'a> {
     pub compression: Option<Compression>,
 }
 
-/// Save images into a file or folder; `None`: into `stream`.
+/// Save images into a file or folder; `None`: into `stream`. Of a manifest list, the image for this machine.
 ///
 /// Errors: [`Kind::NotFound`], [`Kind::Usage`] for a form that cannot be had there; any I/O error. Needs no namespace.
 pub fn save(
@@ -57,7 +57,7 @@ pub fn save(
     let mut images: Vec<Named> = Vec::new();
     for text in options.images {
         let (entry, by) = find_entry(store, &entries, text)?.ok_or_else(|| missing(text))?;
-        let outgoing = prepare(store, &open(store, entry)?, shape, progress)
+        let outgoing = prepare(store, &open(store, entry)?.manifest.digest, shape, progress)
             .with_context(|| format!("cannot save `{}`", text.escape_debug()))?;
         // A name with a digest is no tag: nobody could load it as one.
         let name = match by {

@@ -27,6 +27,11 @@ pub fn tags(access: &Access, repository: &str) -> Result<Vec<String>> {
     runtime()?.block_on(async { access.open_itself(repository).await?.tags().await })
 }
 
+/// The raw bytes of what a repository has under a tag or digest.
+pub fn manifest(access: &Access, repository: &str, version: &str) -> Result<Vec<u8>> {
+    runtime()?.block_on(async { Ok(access.open_itself(repository).await?.manifest(version).await?.bytes) })
+}
+
 /// Search a registry.
 pub fn search(access: &Access, registry: &str, options: SearchOptions<'_>) -> Result<Vec<Found>> {
     runtime()?.block_on(async { access.open_itself(registry).await?.search(options).await })

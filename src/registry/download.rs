@@ -1,7 +1,7 @@
 //! A file from any URL, for `import`: with the care that registries get, and no credentials.
 
 use super::explain::{self, Failure};
-use super::http::{Request, STALL, Transport};
+use super::http::{self, Request, STALL, Transport};
 use super::origin;
 use crate::base::error::{Fault, Kind, fault};
 use anyhow::{Context, Result};
@@ -19,6 +19,22 @@ pub fn is_url(text: &str) -> bool {
 pub async fn download(url: &str, sink: &Sender<Vec<u8>>) -> Result<()> {
     let url = Url::parse(url).with_context(|| format!("`{}` is not a URL", url.escape_debug()))?;
     fetch(url, sink).await.map_err(Failure::into_error)
+}
+
+/// A small file at a URL; `None`: the server does not have it.
+pub async fn small_file(url: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+    let url = Url::parse(url).with_context(|| format!("`{}` is not a URL", url.escape_debug()))?;
+    let get = async {
+        let transport = Transport::new(url.clone(), false, None, STALL);
+        let response = transport.send(Request::new(Method::GET, url.clone())).await?;
+        let host = origin::host_and_port(response.url());
+        match response.status().as_u16() {
+            200 => http::body(response, limit, STALL).await.map(Some),
+            404 => Ok(None),
+            code => Err(explain::refusal(format!("`{host}` answers {code} for `{}`", url.path()))),
+        }
+    };
+    get.await.map_err(Failure::into_error)
 }
 
 async fn fetch(url: Url, sink: &Sender<Vec<u8>>) -> Result<(), Failure> {

@@ -4,8 +4,8 @@
 //! not stop the others, and floods of HTTP/2 frames are no concern.
 
 use super::explain::{self, Failure, refusal};
-use super::origin;
 use super::payload::Part;
+use super::{origin, pinned};
 use crate::config::certs::Certificates;
 use anyhow::{Context, Result, anyhow};
 use reqwest::header::{
@@ -252,6 +252,10 @@ fn build(certificates: &Certificates, unverified: bool, plain: bool) -> Result<r
     if plain {
         // No certificate is ever looked at: an empty list of authorities spares loading the system's.
         return builder()?.tls_certs_only([]).build().context("cannot start HTTP");
+    }
+    if !authorities.is_empty() && !unverified {
+        let config = pinned::config(&certificates.authorities, certificates.identity.as_deref())?;
+        return builder()?.tls_backend_preconfigured(config).build().context("cannot start TLS");
     }
     match builder()?.tls_certs_merge(authorities.clone()).build() {
         Ok(client) => Ok(client),

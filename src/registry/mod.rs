@@ -13,6 +13,7 @@ mod http;
 mod listing;
 mod origin;
 mod payload;
+mod pinned;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -20,9 +21,9 @@ mod token;
 mod upload;
 
 pub use access::Access;
-pub use ask::{check_login, check_name, runtime, search, tags};
+pub use ask::{check_login, check_name, manifest, runtime, search, tags};
 pub use client::{Client, Fetched, Options};
-pub use download::{download, is_url};
+pub use download::{download, is_url, small_file};
 pub use listing::{Found, SearchOptions};
 pub use payload::{Meter, Payload};
 pub use upload::Sent;

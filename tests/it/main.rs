@@ -24,6 +24,7 @@ mod registry;
 mod skip;
 mod tarball;
 mod tmux;
+mod token;
 
 // The house.
 mod docs;
@@ -49,6 +50,7 @@ mod limits;
 mod logs;
 mod network;
 mod networks;
+mod manifest;
 mod options;
 mod port;
 mod ports;
@@ -64,8 +66,10 @@ mod sandbox;
 mod scripts;
 mod save;
 mod selftest;
+mod search;
 mod system;
 mod top;
+mod trust;
 mod tty;
 mod secrets;
 mod volumes;
@@ -77,5 +81,6 @@ mod hosts;
 mod kill;
 
 // Other ways to be run.
+mod interop;
 mod real;
 mod root;

@@ -201,3 +201,54 @@ fn credentials_do_not_follow_an_upload() {
         env.box_(&["push", "-q", "--creds", "ann:s3cret", "app", &registry.name("app:1")]).fails(125).says(says);
     }
 }
+
+#[test]
+fn answers_without_end_and_loops() {
+    let (registry, built) = (Registry::start(), small("x"));
+    let env = with(&registry, &built);
+    let name = registry.name("app:1");
+    let push = || env.box_(&["push", "-q", "--retry", "1", "--retry-delay", "1ms", "app", &name]);
+    // A redirect that would make another request of it is not followed.
+    registry.misbehave(|asked, _| {
+        (asked.method == "POST").then(|| Answer::new(302, "").header("Location", "/v2/app/blobs/uploads/x"))
+    });
+    push().fails(125).says("answers 302");
+    for (method, path) in [("POST", "/uploads/"), ("PATCH", "/uploads/"), ("PUT", "/manifests/")] {
+        registry.misbehave(move |asked, _| {
+            let is_meant = asked.method == method && asked.path.contains(path);
+            is_meant.then(|| Answer::new(400, "").body(Body::Endless))
+        });
+        push().fails(125).says("answers 400");
+        // Round and round.
+        registry.misbehave(move |asked, _| {
+            let is_meant = asked.method == method && asked.path.contains(path);
+            is_meant.then(|| Answer::new(307, "").header("Location", asked.path.clone()))
+        });
+        push().fails(125).says("redirects without end");
+    }
+    assert!(registry.manifest("app", "1").is_none());
+}
+
+#[test]
+fn a_mirror_gets_no_credentials_of_the_command_line() {
+    let (registry, mirror, built) = (Registry::start(), Registry::start(), small("x"));
+    registry.push("app", "1", &built);
+    for server in [&registry, &mirror] {
+        server.set_auth(Auth::Basic("ann:s3cret".into()));
+    }
+    let env = TestEnv::new();
+    let conf = format!(
+        "[[registry]]\nlocation = \"{}\"\ninsecure = true\n[[registry.mirror]]\nlocation = \"{}\"\ninsecure = true\n",
+        registry.host(),
+        mirror.host()
+    );
+    env.file("config/containers/registries.conf", conf);
+    let outcome = env.box_(&["pull", "--creds", "ann:s3cret", &registry.name("app:1")]);
+    outcome.says("mirror").ok();
+    assert!(!mirror.asked().is_empty() && !outcome.err().contains("s3cret"));
+    assert!(mirror.asked().iter().all(|asked| asked.header("authorization").is_none()));
+    // What is sent goes to the registry itself.
+    let before = mirror.asked().len();
+    env.box_(&["push", "-q", "--creds", "ann:s3cret", &registry.name("app:1"), &registry.name("app:2")]).ok();
+    assert_eq!(mirror.asked().len(), before);
+}

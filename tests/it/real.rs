@@ -60,7 +60,7 @@ impl Drop for Real {
     }
 }
 
-fn tool(name: &str) -> Command {
+pub fn tool(name: &str) -> Command {
     let mut command = Command::new(name);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
@@ -68,7 +68,7 @@ fn tool(name: &str) -> Command {
 
 /// Run a tool; `false` if it is not installed.
 #[track_caller]
-fn did(command: &mut Command) -> bool {
+pub fn did(command: &mut Command) -> bool {
     match command.output() {
         Ok(output) => {
             assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -79,7 +79,7 @@ fn did(command: &mut Command) -> bool {
 }
 
 /// A certificate authority and a server's certificate for `localhost`.
-fn certificates(folder: &Path) -> bool {
+pub fn certificates(folder: &Path) -> bool {
     fs::write(folder.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     for line in [

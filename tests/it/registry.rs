@@ -187,6 +187,16 @@ impl Registry {
         self.state.uploads.lock().unwrap().insert(id.to_owned(), bytes.to_vec());
     }
 
+    /// Take a manifest away.
+    pub fn forget(&self, repository: &str, reference: &str) {
+        self.state.manifests.lock().unwrap().remove(&format!("{repository}:{reference}"));
+    }
+
+    /// Let all repositories have a blob that was pushed to one.
+    pub fn share(&self, digest: &str) {
+        self.state.owned.lock().unwrap().retain(|(_, other)| other != digest);
+    }
+
     /// A manifest under a tag or digest.
     pub fn manifest(&self, repository: &str, reference: &str) -> Option<Blob> {
         self.state.manifests.lock().unwrap().get(&format!("{repository}:{reference}")).cloned()
@@ -355,9 +365,23 @@ fn take(state: &State, asked: &Asked, path: &str) -> Answer {
     if let Some((repository, reference)) = path.split_once("/manifests/") {
         let media_type = asked.header("content-type").unwrap_or_default();
         let blob = Blob::new(media_type, asked.body.clone());
-        let known = |digest: &str| state.owned.lock().unwrap().contains(&(repository.to_owned(), digest.to_owned()));
+        let known = |digest: &str| {
+            let owned = state.owned.lock().unwrap();
+            let everywhere = || owned.iter().all(|(_, other)| other != digest);
+            owned.contains(&(repository.to_owned(), digest.to_owned()))
+                || (everywhere() && state.blobs.lock().unwrap().contains_key(digest))
+        };
         let document: serde_json::Value = serde_json::from_slice(&asked.body).unwrap_or_default();
         let layers = document["layers"].as_array().cloned().unwrap_or_default();
+        let images = document["manifests"].as_array().cloned().unwrap_or_default();
+        let unknown = |row: &&serde_json::Value| {
+            let digest = row["digest"].as_str().unwrap_or_default();
+            !state.manifests.lock().unwrap().contains_key(&format!("{repository}:{digest}"))
+        };
+        if let Some(row) = images.iter().find(unknown) {
+            let error = json!({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": row["digest"]}]});
+            return Answer::new(400, error.to_string());
+        }
         let missing = layers.iter().chain([&document["config"]]).filter_map(|part| part["digest"].as_str());
         if let Some(digest) = missing.into_iter().find(|digest| !known(digest)) {
             return Answer::new(

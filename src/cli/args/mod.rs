@@ -14,11 +14,14 @@ pub mod networks;
 pub mod rights;
 pub mod making;
 pub mod login;
+pub mod manifest;
 pub mod push;
+pub mod search;
 pub mod limits;
 pub mod run;
 pub mod secrets;
 pub mod system;
+pub mod trust;
 pub mod volumes;
 
 use clap::builder::{PossibleValue, TypedValueParser};
@@ -123,6 +126,8 @@ Images:
   load       Read images from an archive
   import     Make an image of the archive of a root file system
   save       Write images into an archive
+  search     Search registries for images
+  manifest   All commands for manifest lists
   login      Keep name and password for a registry
   logout     Forget name and password for a registry
   image      All commands for images
@@ -225,6 +230,11 @@ pub enum Verb {
     Import(making::Import),
     /// Write images into an archive
     Save(push::Save),
+    /// Search registries for images
+    Search(search::Search),
+    /// All commands for manifest lists
+    #[command(subcommand)]
+    Manifest(manifest::ManifestVerb),
     /// All commands for images
     #[command(subcommand)]
     Image(ImageVerb),
@@ -326,6 +336,15 @@ pub enum ImageVerb {
     Push(push::Push),
     /// Write images into an archive
     Save(push::Save),
+    /// Search registries for images
+    Search(search::Search),
+    /// Sign images that a registry has
+    Sign(trust::Sign),
+    /// Which images may come in
+    #[command(subcommand)]
+    Trust(trust::TrustVerb),
+    /// List or read what is attached to an image of a registry
+    Attestation(trust::AttestationArgs),
     /// List images
     #[command(visible_alias = "list")]
     Ls(images::Images),

@@ -80,7 +80,8 @@ impl<'a> Archive<'a> {
     pub fn next(&mut self) -> Result<Option<Entry>> {
         let mut before = Before::default();
         loop {
-            self.skip(self.left + self.padding)?;
+            self.skip(self.left)?;
+            self.skip_padding()?;
             (self.left, self.padding) = (0, 0);
             let Some(header) = self.header()? else {
                 if before.is_empty() {
@@ -302,6 +303,13 @@ impl<'a> Archive<'a> {
             count -= taken;
         }
         Ok(())
+    }
+
+    /// Skip what fills the last block of a file. The end of the stream will do: umoci writes no padding behind the last
+    /// file and no end, and all Go programs take that.
+    fn skip_padding(&mut self) -> Result<()> {
+        let mut padding = [0; BLOCK as usize];
+        self.read_exact(padding.get_mut(..self.padding as usize).unwrap_or_default()).map(drop)
     }
 
     /// Fill the buffer; fewer bytes only at the end of the stream.
