@@ -85,7 +85,9 @@ fn attempt(name: &str, argument: &str) -> Result<(), i32> {
         "umount" => nix(umount(argument)),
         "remount-rw" => nix(mount(none, argument, none, MsFlags::MS_REMOUNT | MsFlags::MS_BIND, none)),
         "fsopen" => rustix(rustix::mount::fsopen("tmpfs", rustix::mount::FsOpenFlags::empty()).map(drop)),
-        "mknod" => rustix(mknodat(CWD, argument, FileType::CharacterDevice, Mode::RUSR, rustix::fs::makedev(1, 3))),
+        // A node of null, or of /dev/fuse, whose numbers stand for any that was not given.
+        "mknod" => rustix(node(argument, 1, 3)),
+        "mknod-fuse" => rustix(node(argument, 10, 229)),
         "chroot" => io(std::os::unix::fs::chroot(argument)),
         "sethostname" => nix(nix::unistd::sethostname("tried")),
         "setuid" => nix(nix::unistd::setuid(argument.parse().unwrap_or(1).into())),
@@ -119,4 +121,8 @@ fn errno_name(errno: i32) -> String {
         nix::errno::Errno::UnknownErrno => "no such deed".into(),
         known => format!("{known:?}"),
     }
+}
+
+fn node(path: &str, major: u32, minor: u32) -> rustix::io::Result<()> {
+    mknodat(CWD, path, FileType::CharacterDevice, Mode::RUSR, rustix::fs::makedev(major, minor))
 }

@@ -24,8 +24,11 @@ impl Cgroup {
 
     fn set_frozen(&self, on: bool) -> Result<()> {
         let (value, word) = if on { ("1", "freeze") } else { ("0", "thaw") };
-        write(&self.folder.join("cgroup.freeze"), value)
-            .with_context(|| format!("cannot {word} cgroup `{}`", self.folder.display()))?;
+        match write(&self.folder.join("cgroup.freeze"), value) {
+            // It has ended meanwhile, as a frozen one does that was killed.
+            Err(Errno::NOENT | Errno::NODEV) if !on => return Ok(()),
+            result => result.with_context(|| format!("cannot {word} cgroup `{}`", self.folder.display()))?,
+        }
         self.await_event(&format!("frozen {value}"))
     }
 
