@@ -16,6 +16,7 @@ use std::os::fd::AsFd;
 
 mod conformance;
 mod with_agent;
+mod with_attacks;
 mod with_hooks;
 mod with_mounts;
 mod with_properties;
