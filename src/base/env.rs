@@ -88,3 +88,8 @@ pub fn completing_shell() -> Option<String> {
 pub fn shell() -> Option<OsString> {
     get("SHELL")
 }
+
+/// `LISTEN_FDS`: how many sockets were handed to us from descriptor 3 on (sd_listen_fds(3)).
+pub fn listen_fds() -> u32 {
+    text("LISTEN_FDS").and_then(|count| count.parse::<u16>().ok()).unwrap_or(0).into()
+}

@@ -118,7 +118,7 @@ fn path(words: &[OsString]) -> String {
         if let Some(sub) = command.find_subcommand(word) {
             let _ = write!(path, " {}", sub.get_name());
             command = sub.clone();
-        } else if ["--root", "--storage-driver"].contains(&word) {
+        } else if ["--root", "--storage-driver", "--log", "--log-format", "--cgroup-manager"].contains(&word) {
             words.next();
         } else if !word.starts_with('-') {
             break;

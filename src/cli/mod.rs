@@ -28,6 +28,7 @@ mod login;
 mod manifest;
 mod logs;
 mod network;
+mod oci;
 mod output;
 mod pause;
 mod port;
@@ -78,7 +79,7 @@ pub fn main() -> ExitCode {
     if let Some(shell) = env::completing_shell() {
         return complete::answer(&shell);
     }
-    let words: Vec<OsString> = std::env::args_os().collect();
+    let words = oci::by_name(std::env::args_os().collect());
     if words.iter().any(|word| word == "--timing") {
         timing::enable();
     }
@@ -153,6 +154,7 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Volume(verb) => volume::dispatch(verb, globals),
         Verb::Network(verb) => network::dispatch(verb, globals),
         Verb::Unshare(args) => unshare::unshare(&args, globals),
+        Verb::Oci(args) => oci::oci(args, globals),
         Verb::Completion(args) => complete::completion(&args),
     }
 }

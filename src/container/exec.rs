@@ -82,7 +82,7 @@ pub fn exec(engine: &Engine, container: &Container, request: ExecRequest, termin
     timing::phase("prepare");
     let cgroup = run.cgroup.as_ref().map(|cgroup| cgroup.of_process(run.pid));
     let owner = hooks::Owner { id: config.id.as_str(), bundle: &container.dir };
-    let target = ExecTarget { pidfd: pidfd.as_fd(), cgroup: cgroup.as_ref(), filter, owner };
+    let target = ExecTarget { pidfd: pidfd.as_fd(), cgroup: cgroup.as_ref(), filter, owner, preserve_fds: 0 };
     if request.detach {
         // Somebody has to wait for it: until then it holds the container's process namespace, and the init that would
         // adopt it need not be one that reaps.

@@ -143,7 +143,7 @@ fn run(target: Target<'_>, check: &Healthcheck) -> Result<(i32, String)> {
         Status::Running(run) => run.cgroup.as_ref().map(|cgroup| cgroup.of_process(run.pid)),
         _ => None,
     };
-    let exec = ExecTarget { pidfd: target.pidfd, cgroup: cgroup.as_ref(), filter, owner };
+    let exec = ExecTarget { pidfd: target.pidfd, cgroup: cgroup.as_ref(), filter, owner, preserve_fds: 0 };
     let child = runtime::exec(exec, &process, target.spec, stdio)?;
     let limit = if check.log_size == 0 { ALL_OUTPUT } else { check.log_size };
     let deadline = timing::now().saturating_add(if check.timeout > 0 { check.timeout } else { i64::MAX / 2 });

@@ -1,18 +1,13 @@
 //! The attach socket: listening on it, connecting to it, and who may.
-//!
-//! A socket's address holds 107 bytes. Longer paths go through `/proc/self/fd/<folder>/name`, which is always short.
 
 use crate::base::error::{Fault, Kind};
+use crate::sys::unix::address;
 use anyhow::{Context, Result};
-use rustix::fs::{Mode, OFlags};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-
-/// `sun_path` without its final NUL (unix(7)).
-const MAX_PATH: usize = 107;
+use std::path::Path;
 
 /// Listen on `path`, for us only. A socket that a dead monitor left there is replaced.
 pub fn listen(path: &Path) -> Result<UnixListener> {
@@ -43,19 +38,6 @@ pub fn connect(path: &Path) -> Result<UnixStream> {
         }
         _ => anyhow::Error::new(error).context(format!("cannot connect to `{}`", path.display())),
     })
-}
-
-/// A path of at most 107 bytes to the same place, and the folder that it goes through, which must stay open.
-fn address(path: &Path) -> io::Result<(PathBuf, Option<OwnedFd>)> {
-    if path.as_os_str().len() <= MAX_PATH {
-        return Ok((path.to_path_buf(), None));
-    }
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let folder = rustix::fs::open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
-    Ok((short, Some(folder)))
 }
 
 /// Whether the process at the other end is ours or root's (`SO_PEERCRED`, as seen from our user namespace).

@@ -40,6 +40,21 @@ impl Command {
         Ok(Self { argv: strings(args, "an argument")?, envp, path })
     }
 
+    /// An error if the program cannot be executed, as far as its file tells.
+    pub(super) fn must_exist(&self) -> Result<()> {
+        let Some(name) = self.argv.first() else { return Ok(()) };
+        let candidates = match name.as_bytes().contains(&b'/') {
+            true => vec![name.clone()],
+            false => self.candidates(name).collect(),
+        };
+        let mut found = candidates.into_iter().filter(exists).peekable();
+        let Some(first) = found.peek().cloned() else { return Err(self.explain_missing(name)) };
+        match found.any(|candidate| is_program(&candidate)) {
+            true => Ok(()),
+            false => Err(self.explain(&first, Errno::ACCESS)),
+        }
+    }
+
     /// Execute it. Returns only with the reason why not.
     pub(super) fn execute(self) -> anyhow::Error {
         let Some(name) = self.argv.first() else { return fault(Kind::Usage, "there is no command to run") };
@@ -50,13 +65,7 @@ impl Command {
             return self.explain(name, self.try_path(name));
         }
         let mut denied = None;
-        for folder in self.path.split(':') {
-            let folder = if folder.is_empty() { "." } else { folder };
-            let mut candidate = Vec::with_capacity(folder.len() + 1 + name.as_bytes().len());
-            candidate.extend_from_slice(folder.as_bytes());
-            candidate.push(b'/');
-            candidate.extend_from_slice(name.as_bytes());
-            let Ok(candidate) = CString::new(candidate) else { continue };
+        for candidate in self.candidates(name) {
             match self.try_path(&candidate) {
                 // There, but its interpreter is not: that is what to tell.
                 Errno::NOENT | Errno::NOTDIR if !exists(&candidate) => {}
@@ -68,11 +77,27 @@ impl Command {
         }
         match denied {
             Some(candidate) => self.explain(&candidate, Errno::ACCESS),
-            None => {
-                let name = shown(name);
-                fault(Kind::CommandNotFound, format!("cannot run `{name}`: no such command in the container"))
-            }
+            None => self.explain_missing(name),
         }
+    }
+
+    /// Where a name without a slash may be, in the order of the container's PATH.
+    fn candidates(&self, name: &CString) -> impl Iterator<Item = CString> {
+        self.path.split(':').filter_map(|folder| {
+            let folder = if folder.is_empty() { "." } else { folder };
+            let mut candidate = Vec::with_capacity(folder.len() + 1 + name.as_bytes().len());
+            candidate.extend_from_slice(folder.as_bytes());
+            candidate.push(b'/');
+            candidate.extend_from_slice(name.as_bytes());
+            CString::new(candidate).ok()
+        })
+    }
+
+    fn explain_missing(&self, name: &CString) -> anyhow::Error {
+        if name.as_bytes().contains(&b'/') {
+            return self.explain(name, Errno::NOENT);
+        }
+        fault(Kind::CommandNotFound, format!("cannot run `{}`: no such command in the container", shown(name)))
     }
 
     fn try_path(&self, path: &CString) -> Errno {
@@ -122,6 +147,12 @@ fn shown(path: &CString) -> String {
 
 fn exists(path: &CString) -> bool {
     std::fs::symlink_metadata(Path::new(OsStr::from_bytes(path.as_bytes()))).is_ok()
+}
+
+/// Whether it is no folder, and somebody may execute it. A link to nothing is left to the execution to explain.
+fn is_program(path: &CString) -> bool {
+    let meta = std::fs::metadata(Path::new(OsStr::from_bytes(path.as_bytes())));
+    meta.map_or(true, |meta| !meta.is_dir() && meta.permissions().mode() & 0o111 != 0)
 }
 
 fn executable_bits(path: &CString) -> Option<bool> {

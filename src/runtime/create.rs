@@ -3,15 +3,14 @@
 use super::hooks::Point;
 use super::init::{self, Init};
 use super::report::{self, Message};
-use super::{Bundle, Filter, Stdio, hooks, idmap, notify, seccomp, stage, supported, tree};
+use super::{Bundle, Filter, Stdio, hooks, idmap, ids, notify, seccomp, stage, supported, tree};
 use crate::base::error::{Kind, fault};
 use crate::base::timing;
 use crate::sys::process::{self, Cloned, Ended};
 use anyhow::{Context, Result};
-use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Process, Spec};
+use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::LinkNameSpaceType;
-use std::fmt::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// A container whose init prepares, or waits at the gate.
@@ -88,6 +87,12 @@ impl Namespaces {
         Ok(found)
     }
 
+    /// The flags for the clone. Made by that, a cgroup namespace would be rooted where the maker is; so if init is
+    /// cloned into a cgroup, it makes it itself.
+    pub(super) fn to_clone(&self, into_cgroup: bool) -> u64 {
+        if into_cgroup { self.new & !(LinuxNamespaceType::Cgroup as u64) } else { self.new }
+    }
+
     /// Whether this kind of namespace is made for the container.
     pub(super) fn is_new(&self, kind: LinuxNamespaceType) -> bool {
         self.new & kind as u64 != 0
@@ -131,8 +136,7 @@ fn prepare_beside(bundle: &Bundle<'_>, process: &Process, starting: &Starting<'_
     if let Some(linux) = bundle.spec.linux()
         && linux.namespaces().iter().flatten().any(|ns| ns.typ() == LinuxNamespaceType::User && ns.path().is_none())
     {
-        write_map(starting.pid, "uid_map", linux.uid_mappings().as_deref())?;
-        write_map(starting.pid, "gid_map", linux.gid_mappings().as_deref())?;
+        ids::write_maps(starting.pid, linux)?;
         report::send_mapped(starting.socket.as_fd())?;
     }
     filter_program(bundle.filter, bundle.spec, process)
@@ -166,11 +170,12 @@ fn clone_init(bundle: &Bundle<'_>, namespaces: &mut Namespaces) -> Result<Option
         // Having joined a user namespace we are not dumpable, nor would be init, and its map not ours to write.
         process::set_dumpable(true)?;
     }
-    let Some(theirs) = &namespaces.pid else { return Ok(process::clone3(namespaces.new, bundle.cgroup)?) };
+    let new = namespaces.to_clone(bundle.cgroup.is_some());
+    let Some(theirs) = &namespaces.pid else { return Ok(process::clone3(new, bundle.cgroup)?) };
     let ours = rustix::fs::open("/proc/self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::thread::move_into_link_name_space(theirs.as_fd(), Some(LinkNameSpaceType::ProcessID))
         .context("cannot join the pid namespace")?;
-    let cloned = process::clone3(namespaces.new, bundle.cgroup);
+    let cloned = process::clone3(new, bundle.cgroup);
     if matches!(cloned, Ok(Some(_))) {
         leave_pid_namespace(&ours);
     }
@@ -181,16 +186,6 @@ fn clone_init(bundle: &Bundle<'_>, namespaces: &mut Namespaces) -> Result<Option
 /// not own it; nothing that we do depends on it.
 pub(super) fn leave_pid_namespace(ours: &OwnedFd) {
     let _ = rustix::thread::move_into_link_name_space(ours.as_fd(), Some(LinkNameSpaceType::ProcessID));
-}
-
-pub(super) fn write_map(pid: i32, file: &str, maps: Option<&[LinuxIdMapping]>) -> Result<()> {
-    let mut text = String::new();
-    for map in maps.unwrap_or_default() {
-        let _ = writeln!(text, "{} {} {}", map.container_id(), map.host_id(), map.size());
-    }
-    let path = format!("/proc/{pid}/{file}");
-    // One write(2): the kernel takes a map at once or not at all.
-    std::fs::write(&path, text).with_context(|| format!("cannot map the container's ids in `{path}`"))
 }
 
 impl Starting<'_> {
@@ -258,6 +253,12 @@ impl Starting<'_> {
                 _ => return Err(self.died("before its command ran")),
             }
         }
+    }
+
+    /// Leave init, which is ready, at the gate of [`super::gate`]; the caller may end then.
+    pub fn leave(self) -> Result<Running> {
+        report::send_go(self.socket.as_fd(), &self.filter)?;
+        Ok(Running { pid: self.pid, pidfd: self.pidfd })
     }
 
     /// Kill init and collect it. For when something else that the container needs has failed.

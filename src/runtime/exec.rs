@@ -15,9 +15,13 @@ use crate::sys::root::Root;
 use anyhow::{Context, Result};
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::thread::ThreadNameSpaceType;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+
+const PID_NAMESPACE: ThreadNameSpaceType = ThreadNameSpaceType::from_bits_retain(LinuxNamespaceType::Pid as u32);
+const USER_NAMESPACE: ThreadNameSpaceType = ThreadNameSpaceType::from_bits_retain(LinuxNamespaceType::User as u32);
 
 /// The container to run in.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +34,8 @@ pub struct ExecTarget<'a> {
     pub filter: Filter,
     /// Whose container it is, for a seccomp agent.
     pub owner: hooks::Owner<'a>,
+    /// How many descriptors from 3 on the command inherits from the caller.
+    pub preserve_fds: u32,
 }
 
 /// The process, a child of the caller.
@@ -58,10 +64,11 @@ pub fn exec(target: ExecTarget<'_>, process: &Process, spec: &Spec, stdio: Stdio
     let affinity = initial.map(scheduling::set_affinity).transpose()?;
     let folder = target.cgroup.map(Cgroup::open).transpose()?;
     let mut outside = false;
-    let Some(Cloned { pid, pidfd }) = clone_into(target.pidfd, folder.as_ref().map(AsFd::as_fd), &mut outside, join)?
-    else {
+    let (cloned, rest) = clone_into(target.pidfd, folder.as_ref().map(AsFd::as_fd), &mut outside, join)?;
+    let Some(Cloned { pid, pidfd }) = cloned else {
         drop(ours);
-        let error = run(target.pidfd, join, (process, spec), stdio, theirs.as_fd());
+        let join = Join { rest, user: join.intersects(USER_NAMESPACE) };
+        let error = run(target, join, (process, spec), stdio, theirs.as_fd());
         report::send_failed(theirs.as_fd(), &error);
         process::exit_now(125)
     };
@@ -124,23 +131,32 @@ fn joined(spec: &Spec) -> ThreadNameSpaceType {
 /// container see it before it has joined the rest, and must not reach our descriptors (CVE-2016-9962).
 ///
 /// A cgroup into which we may not clone leaves it in ours, which `outside` tells.
+///
+/// Returns also what is left to join. An ordinary user may join the pid namespace only together with the user
+/// namespace that owns it, so then we stay in that one, too.
 fn clone_into(
     pidfd: BorrowedFd<'_>,
     cgroup: Option<BorrowedFd<'_>>,
     outside: &mut bool,
     join: ThreadNameSpaceType,
-) -> Result<Option<Cloned>> {
-    let pid_namespace = ThreadNameSpaceType::from_bits_retain(LinuxNamespaceType::Pid as u32);
-    let ours = if join.intersects(pid_namespace) {
+) -> Result<(Option<Cloned>, ThreadNameSpaceType)> {
+    let mut now = PID_NAMESPACE;
+    let ours = if join.intersects(PID_NAMESPACE) {
         let ours = rustix::fs::open("/proc/self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        rustix::thread::move_into_thread_name_spaces(pidfd, pid_namespace).map_err(|error| match error {
-            rustix::io::Errno::SRCH => fault(Kind::WrongState, "the container is not running"),
+        let mut joined = rustix::thread::move_into_thread_name_spaces(pidfd, now);
+        if joined == Err(Errno::PERM) && join.intersects(USER_NAMESPACE) {
+            now |= USER_NAMESPACE;
+            joined = rustix::thread::move_into_thread_name_spaces(pidfd, now);
+        }
+        joined.map_err(|error| match error {
+            Errno::SRCH => fault(Kind::WrongState, "the container is not running"),
             error => anyhow::Error::new(error).context("cannot join the container's pid namespace"),
         })?;
         Some(ours)
     } else {
         None
     };
+    let rest = join.difference(now);
     process::set_dumpable(false)?;
     let mut cloned = process::clone3(0, cgroup);
     if cgroup.is_some() && matches!(&cloned, Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied) {
@@ -148,24 +164,33 @@ fn clone_into(
         cloned = process::clone3(0, None);
     }
     if matches!(cloned, Ok(None)) {
-        return Ok(None);
+        return Ok((None, rest));
     }
     process::set_dumpable(true)?;
     if let Some(ours) = ours {
         super::create::leave_pid_namespace(&ours);
     }
-    Ok(cloned?)
+    Ok((cloned?, rest))
+}
+
+/// What the child has to join.
+#[derive(Debug, Clone, Copy)]
+struct Join {
+    /// The namespaces that it is not in yet.
+    rest: ThreadNameSpaceType,
+    /// The container has a user namespace of its own.
+    user: bool,
 }
 
 /// The child's side. Returns only with an error.
 fn run(
-    pidfd: BorrowedFd<'_>,
-    join: ThreadNameSpaceType,
+    target: ExecTarget<'_>,
+    join: Join,
     (process, spec): (&Process, &Spec),
     stdio: Stdio,
     socket: BorrowedFd<'_>,
 ) -> anyhow::Error {
-    match prepare(pidfd, join, (process, spec), stdio, socket) {
+    match prepare(target, join, (process, spec), stdio, socket) {
         Ok((prepared, filter)) => match steps::become_process(prepared, process, &filter, 0, socket) {
             Ok(command) => command.execute(),
             Err(error) => error,
@@ -175,13 +200,13 @@ fn run(
 }
 
 fn prepare(
-    pidfd: BorrowedFd<'_>,
-    join: ThreadNameSpaceType,
+    target: ExecTarget<'_>,
+    join: Join,
     (process, spec): (&Process, &Spec),
     stdio: Stdio,
     socket: BorrowedFd<'_>,
 ) -> Result<(steps::Prepared, Vec<u8>)> {
-    process::close_on_exec_from(3)?;
+    process::close_on_exec_from(3 + target.preserve_fds)?;
     crate::sys::signals::reset()?;
     let Message::Go(filter) = report::receive(socket)? else {
         return Err(fault(Kind::Other, "box died while it started the process"));
@@ -192,11 +217,9 @@ fn prepare(
     {
         scheduling::set_affinity(processors)?;
     }
-    let pid_namespace = ThreadNameSpaceType::from_bits_retain(LinuxNamespaceType::Pid as u32);
-    let rest = join.difference(pid_namespace);
-    rustix::thread::move_into_thread_name_spaces(pidfd, rest).context("cannot join the container's namespaces")?;
-    let user_namespace = ThreadNameSpaceType::from_bits_retain(LinuxNamespaceType::User as u32);
-    if join.intersects(user_namespace) {
+    rustix::thread::move_into_thread_name_spaces(target.pidfd, join.rest)
+        .context("cannot join the container's namespaces")?;
+    if join.user {
         steps::become_root()?;
     }
     rustix::process::setsid().context("cannot make a session")?;

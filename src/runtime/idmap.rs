@@ -4,7 +4,7 @@
 //! The maker makes them, before it clones init: changing the owners of a file system needs root where that was mounted,
 //! which init is not in a user namespace of its own.
 
-use super::create::write_map;
+use super::ids::write;
 use super::mounts;
 use super::options::Bind;
 use crate::base::error::{Fault, Kind, fault};
@@ -98,12 +98,10 @@ fn with_maps(uids: &[LinuxIdMapping], gids: &[LinuxIdMapping]) -> Result<OwnedFd
         let _ = rustix::io::read(&reader, &mut [0; 1]);
         process::exit_now(0)
     };
-    let namespace = write_map(child.pid, "uid_map", Some(uids))
-        .and_then(|()| write_map(child.pid, "gid_map", Some(gids)))
-        .and_then(|()| {
-            let path = format!("/proc/{}/ns/user", child.pid);
-            Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
-        });
+    let namespace = write(child.pid, "uid_map", uids).and_then(|()| write(child.pid, "gid_map", gids)).and_then(|()| {
+        let path = format!("/proc/{}/ns/user", child.pid);
+        Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+    });
     drop(writer);
     let _ = process::wait(child.pid);
     namespace

@@ -9,7 +9,7 @@ use super::hooks::{self, Point};
 use super::labels::Labels;
 use super::report::{self, Message};
 use super::terminal::Terminal;
-use super::{Bundle, Stdio, devices, mounts, paths, process as steps, reaper, rootfs, settings, terminal};
+use super::{Bundle, Stdio, devices, gate, mounts, paths, process as steps, reaper, rootfs, settings, terminal};
 use crate::base::error::{Kind, fault};
 use crate::base::signal::SIGKILL;
 use crate::base::timing;
@@ -32,39 +32,39 @@ pub(super) struct Init<'a> {
 }
 
 /// Walk the list; on an error, report it and end.
-pub(super) fn main(init: Init<'_>) -> ! {
+pub(super) fn main(mut init: Init<'_>) -> ! {
     // Only phases of our own are reported.
     timing::take();
-    let socket = match init.socket.try_clone() {
-        Ok(socket) => socket,
-        Err(_) => process::exit_now(125),
-    };
-    let error = match walk(init) {
+    let error = match walk(&mut init) {
         Ok(never) => match never {},
         Err(error) => error,
     };
-    report::send_failed(socket.as_fd(), &error);
+    report::send_failed(init.socket.as_fd(), &error);
     process::exit_now(125)
 }
 
 /// The list. Each step says why it stands where it stands.
-fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
-    let Init { bundle, process, namespaces, stdio, socket, mut mapped } = init;
+fn walk(init: &mut Init<'_>) -> Result<std::convert::Infallible> {
+    let Init { bundle, process, namespaces, stdio, socket, mapped } = init;
     let spec = bundle.spec;
     let linux = spec.linux().as_ref();
+    let unmonitored = bundle.unmonitored;
 
-    stand_apart(process, &namespaces, socket.as_fd())?;
+    stand_apart(process, namespaces, socket.as_fd(), unmonitored.map_or(0, |with| with.preserve_fds))?;
+    if bundle.cgroup.is_some() && namespaces.is_new(LinuxNamespaceType::Cgroup) {
+        crate::sys::namespace::unshare(LinuxNamespaceType::Cgroup as i32).context("cannot make a cgroup namespace")?;
+    }
     let labels = Labels::of(process)?;
 
     mounts::stop_propagation(spec)?;
     let root = rootfs::mount(bundle)?;
     timing::phase("init: root mounted");
-    let mounted = mounts::mount_all(spec, &root, &namespaces, &mut mapped)?;
+    let mounted = mounts::mount_all(spec, &root, namespaces, mapped)?;
     timing::phase("init: file systems mounted");
     super::tree::attach_all(bundle.trees, &root)?;
     let dev = devices::populate(spec, &root)?;
     // Needs the container's devpts, and its /dev for the console.
-    let terminal = match &stdio {
+    let terminal = match stdio {
         Stdio::Terminal { size } => {
             Some(make_terminal(&mounted, dev.as_ref(), size.or_else(|| terminal::size_of(process)))?)
         }
@@ -76,7 +76,7 @@ fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
     paths::mask(linux, &root)?;
     paths::make_read_only(linux, &root)?;
     timing::phase("init: paths masked");
-    run_early_hooks(bundle, &namespaces, socket.as_fd())?;
+    run_early_hooks(bundle, namespaces, socket.as_fd())?;
     // The working folder may have to be made, so before the root becomes read-only.
     let working_folder = steps::working_folder(&root, process, steps::Missing::Make)?;
     // As long as the root can be written to.
@@ -84,7 +84,7 @@ fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
         super::accounts::complete(accounts, &root, process)?;
     }
     rootfs::seal(spec, &root)?;
-    rootfs::pivot(&root)?;
+    rootfs::pivot(&root, unmonitored.is_some_and(|with| with.no_pivot))?;
     rootfs::set_propagation(linux)?;
     steps::enter_working_folder(working_folder.as_fd())?;
     timing::phase("init: root entered");
@@ -97,17 +97,28 @@ fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
     let prepared = steps::prepare(&root, process, linux, labels)?;
     timing::phase("init: ready");
 
+    let mut death_signal = SIGKILL;
+    if let Some(with) = unmonitored {
+        // From here on we see the maker's end by the socket's, and live on when it ends with all done.
+        process::set_parent_death_signal(0)?;
+        death_signal = 0;
+        gate::prepare(with.keyring)?;
+        prepared.must_exist()?;
+    }
     // The gate. The monitor opens it when the network is there; its end means that it died.
     report::send_ready(socket.as_fd(), terminal.as_ref().map(|terminal| terminal.master.as_fd()))?;
     let Message::Go(filter) = report::receive(socket.as_fd())? else { return Err(monitor_died()) };
+    if let Some(with) = unmonitored {
+        // Errors go to whoever has opened it.
+        *socket = gate::await_opening(with.gate)?;
+    }
 
     hooks::run(spec, bundle.owner, Point::StartContainer, Some(own_pid()))?;
-    match (terminal, &stdio) {
+    match (terminal, stdio) {
         (Some(terminal), _) => terminal.make_controlling()?,
         (None, Stdio::Pipes { stdin, stdout, stderr }) => terminal::use_pipes(stdin, stdout, stderr)?,
         (None, Stdio::Terminal { .. }) => {}
     }
-    let mut death_signal = SIGKILL;
     if bundle.init {
         // Returns in the child, which becomes the command; the parent stays as pid 1, with which all others end.
         reaper::stay_behind()?;
@@ -117,11 +128,11 @@ fn walk(init: Init<'_>) -> Result<std::convert::Infallible> {
 }
 
 /// The list's first part: what init is and whom it listens to, before it makes anything.
-fn stand_apart(process: &Process, namespaces: &Namespaces, socket: BorrowedFd<'_>) -> Result<()> {
+fn stand_apart(process: &Process, namespaces: &Namespaces, socket: BorrowedFd<'_>, preserve_fds: u32) -> Result<()> {
     // First of all die with the monitor: until the command runs nobody else would end us.
     process::set_parent_death_signal(SIGKILL)?;
     // Whatever descriptors the caller leaked are not the container's (CVE-2024-21626).
-    process::close_on_exec_from(3)?;
+    process::close_on_exec_from(3 + preserve_fds)?;
     // Handlers are the monitor's; what it ignores or blocks must not be inherited by the command.
     crate::sys::signals::reset()?;
     // A user namespace of its own: wait for the id maps, then be its root.

@@ -20,10 +20,13 @@ mod create;
 pub mod defaults;
 mod devices;
 mod exec;
+pub mod gate;
 pub mod hooks;
 mod idmap;
+mod ids;
 mod init;
 mod labels;
+pub mod lifecycle;
 mod mounts;
 mod notify;
 mod options;
@@ -51,6 +54,7 @@ pub use settings::own_limit;
 pub use tree::tree_of;
 
 use oci_spec::runtime::Spec;
+use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -102,6 +106,8 @@ pub struct Bundle<'a> {
     pub trees: &'a [Tree],
     /// Users and groups that the container's own files may lack.
     pub accounts: Option<&'a Accounts>,
+    /// For a container without a monitor.
+    pub unmonitored: Option<Unmonitored<'a>>,
 }
 
 /// A mount that is attached nowhere yet, and where it belongs in the container.
@@ -111,6 +117,20 @@ pub struct Tree {
     pub destination: PathBuf,
     /// What open_tree(2) gave.
     pub mount: OwnedFd,
+}
+
+/// What is different where no monitor stays behind (`box oci`): whoever opens the gate is another process than the
+/// maker, which ends before.
+#[derive(Debug, Clone, Copy)]
+pub struct Unmonitored<'a> {
+    /// A listening socket ([`gate::listen`]); [`gate::open`] connects to it.
+    pub gate: BorrowedFd<'a>,
+    /// How many descriptors from 3 on the command inherits from the caller.
+    pub preserve_fds: u32,
+    /// The root becomes `/` by move_mount(2) and chroot(2), for hosts whose own root cannot be pivoted (an initramfs).
+    pub no_pivot: bool,
+    /// The name of a session keyring of its own; `None`: the caller's.
+    pub keyring: Option<&'a CStr>,
 }
 
 /// What the process's descriptors 0, 1 and 2 are.

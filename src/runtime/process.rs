@@ -75,6 +75,13 @@ pub(super) struct Prepared {
     labels: Option<Labels>,
 }
 
+impl Prepared {
+    /// An error if the program is not there, for those who want to hear of it before the gate opens.
+    pub(super) fn must_exist(&self) -> Result<()> {
+        self.command.must_exist()
+    }
+}
+
 /// Look up the user and put the command line together; take on what a process can without becoming the command.
 pub(super) fn prepare(
     root: &Root,

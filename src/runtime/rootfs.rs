@@ -151,9 +151,22 @@ pub(super) fn seal(spec: &Spec, root: &Root) -> Result<()> {
 }
 
 /// Make the root `/`, and let go of the old one, which is stacked below it for a moment: pivot_root(2), NOTES.
-pub(super) fn pivot(root: &Root) -> Result<()> {
+///
+/// Without pivot_root(2) it is moved over the old one, which stays below it.
+pub(super) fn pivot(root: &Root, no_pivot: bool) -> Result<()> {
     let deed = "cannot enter the root file system";
     rustix::process::fchdir(root).context(deed)?;
+    if no_pivot {
+        // What is below the new root could be looked for by whoever may chroot: at least the host's proc and sysfs,
+        // which would show and change what the container's hide, are not there.
+        for path in ["/proc", "/sys"] {
+            let _ = rustix::mount::unmount(path, UnmountFlags::DETACH);
+        }
+        let whole = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        rustix::mount::move_mount(root.as_fd(), "", CWD, "/", whole).context(deed)?;
+        rustix::process::chroot(".").context(deed)?;
+        return rustix::process::chdir("/").context(deed);
+    }
     rustix::process::pivot_root(".", ".").context(deed)?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).context(deed)?;
     rustix::process::chdir("/").context(deed)

@@ -88,7 +88,7 @@ fn between(spec: &Spec, namespaces: &mut Namespaces, cgroup: Option<BorrowedFd<'
     }
     // As a user namespace of init's own wants it: its id maps are written by the maker.
     process::set_dumpable(true)?;
-    let init = process::clone3(namespaces.new | CLONE_PARENT, cgroup);
+    let init = process::clone3(namespaces.to_clone(cgroup.is_some()) | CLONE_PARENT, cgroup);
     init.context("cannot make the container's namespaces")
 }
 

@@ -187,6 +187,7 @@ fn bundle<'a>(rootfs: &'a Rootfs, paths: &'a [PathBuf; 4], spec: &'a Spec) -> Bu
         cgroup: None,
         trees: &[],
         accounts: None,
+        unmonitored: None,
     }
 }
 
@@ -430,7 +431,13 @@ fn one_more_process() {
 }
 
 fn exec_all(running: &Running, spec: &Spec) -> String {
-    let target = ExecTarget { pidfd: running.pidfd.as_fd(), cgroup: None, filter: Filter::Default, owner: owner() };
+    let target = ExecTarget {
+        pidfd: running.pidfd.as_fd(),
+        cgroup: None,
+        filter: Filter::Default,
+        owner: owner(),
+        preserve_fds: 0,
+    };
     let process = |args: &[&str], cwd: &str| {
         let mut process = spec.process().clone().unwrap();
         process.set_args(Some(args.iter().map(ToString::to_string).collect())).set_cwd(cwd.into());

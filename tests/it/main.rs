@@ -51,6 +51,7 @@ mod logs;
 mod network;
 mod networks;
 mod manifest;
+mod oci;
 mod options;
 mod port;
 mod ports;
@@ -82,5 +83,6 @@ mod kill;
 
 // Other ways to be run.
 mod interop;
+mod engines;
 mod real;
 mod root;

@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod push;
 pub mod search;
 pub mod limits;
+pub mod oci;
 pub mod run;
 pub mod secrets;
 pub mod system;
@@ -144,6 +145,7 @@ The host:
   version    Print versions
   system     Disk usage, tidying up
   unshare    Run a command as root in the user's own namespace
+  oci        Be the OCI runtime of podman, containerd or CRI-O
   completion Print the script that completes box's words in a shell
   container  All commands for containers
 
@@ -266,6 +268,8 @@ pub enum Verb {
     System(system::SystemVerb),
     /// Run a command as root in the user's own namespace
     Unshare(host::Unshare),
+    /// Be the OCI runtime of podman, containerd or CRI-O
+    Oci(oci::Oci),
     /// Print the script that completes box's words in a shell
     #[command(hide = true)]
     Completion(host::Completion),

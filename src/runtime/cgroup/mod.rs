@@ -19,7 +19,7 @@ pub(super) mod resources;
 mod state;
 mod stats;
 
-pub use place::{Driver, Why, driver};
+pub use place::{Driver, Why, driver, folder};
 pub use resources::{Setting, settings, weight_of_shares};
 pub use stats::Stats;
 

@@ -90,6 +90,14 @@ pub fn driver(uid: u32) -> Driver {
     if let Some(manager) = Manager::find(uid) {
         return Driver::Systemd(manager);
     }
+    folder()
+}
+
+/// The driver for who wants no systemd.
+pub fn folder() -> Driver {
+    if !is_cgroup2() {
+        return Driver::None(Why::OldVersion);
+    }
     let own = of_process("self").unwrap_or_else(|_| MOUNT.into());
     let root = own.ancestors().take_while(|folder| folder.starts_with(MOUNT) && is_ours(folder)).last();
     root.map_or_else(|| Driver::None(Why::NotDelegated(own.clone())), |root| Driver::Folder(root.to_path_buf()))

@@ -305,8 +305,13 @@ fn limits_hold_for_one_more_process_too() {
         });
         let found = inside(mode, || {
             run_with(&bundle(&rootfs, &paths, &spec), |running| {
-                let target =
-                    ExecTarget { pidfd: running.pidfd.as_fd(), cgroup: None, filter: Filter::Default, owner: owner() };
+                let target = ExecTarget {
+                    pidfd: running.pidfd.as_fd(),
+                    cgroup: None,
+                    filter: Filter::Default,
+                    owner: owner(),
+                    preserve_fds: 0,
+                };
                 let mut process = spec.process().clone().unwrap();
                 let script = "ulimit -n; grep -E 'Cpus_allowed_list' /proc/self/status; cat /proc/self/oom_score_adj";
                 process.set_args(Some(["sh", "-c", script].map(str::to_owned).to_vec()));

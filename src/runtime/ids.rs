@@ -1,0 +1,70 @@
+//! The id maps of a container's own user namespace, written from outside (user_namespaces(7)).
+//!
+//! Root, in the host's or in any other namespace, writes them; an ordinary user maps the own id alone, and all else by
+//! newuidmap(1) and newgidmap(1), which look it up in `/etc/subuid` and `/etc/subgid`.
+
+use crate::base::error::{Fault, Kind, fault};
+use crate::base::program;
+use anyhow::{Context, Result};
+use oci_spec::runtime::{Linux, LinuxIdMapping};
+use std::fmt::Write;
+use std::process::{Command, Stdio};
+
+/// Write both maps of the process `pid`, the first of its namespace.
+pub(super) fn write_maps(pid: i32, linux: &Linux) -> Result<()> {
+    let (uids, gids) = (linux.uid_mappings().as_deref(), linux.gid_mappings().as_deref());
+    let (uids, gids) = (uids.unwrap_or_default(), gids.unwrap_or_default());
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    if uid.is_root() {
+        write(pid, "uid_map", uids)?;
+        return write(pid, "gid_map", gids);
+    }
+    match is_only(uids, uid.as_raw()) {
+        true => write(pid, "uid_map", uids)?,
+        false => by_program("newuidmap", pid, uids)?,
+    }
+    match is_only(gids, gid.as_raw()) {
+        true => {
+            // Else one could get rid of a group that denies something (CVE-2014-8989).
+            std::fs::write(format!("/proc/{pid}/setgroups"), "deny")
+                .context("cannot write the container's setgroups")?;
+            write(pid, "gid_map", gids)
+        }
+        false => by_program("newgidmap", pid, gids),
+    }
+}
+
+fn is_only(maps: &[LinuxIdMapping], id: u32) -> bool {
+    matches!(maps, [map] if map.host_id() == id && map.size() == 1)
+}
+
+/// Write one of the two files, as root of the namespace around it.
+pub(super) fn write(pid: i32, file: &str, maps: &[LinuxIdMapping]) -> Result<()> {
+    let mut text = String::new();
+    for map in maps {
+        let _ = writeln!(text, "{} {} {}", map.container_id(), map.host_id(), map.size());
+    }
+    let path = format!("/proc/{pid}/{file}");
+    // One write(2): the kernel takes a map at once or not at all.
+    std::fs::write(&path, text).with_context(|| format!("cannot map the container's ids in `{path}`"))
+}
+
+fn by_program(tool: &str, pid: i32, maps: &[LinuxIdMapping]) -> Result<()> {
+    let deed = "cannot map the container's ids";
+    let path = program::find(tool).ok_or_else(|| {
+        let text = format!("{deed}: {tool} is missing");
+        Fault::new(Kind::Host, text).hint(program::how_to_install("uidmap", &[("dnf", "shadow-utils")]))
+    })?;
+    let output = Command::new(path)
+        .arg(pid.to_string())
+        .args(maps.iter().flat_map(|map| [map.container_id(), map.host_id(), map.size()]).map(|id| id.to_string()))
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{deed}: {tool} cannot run"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    Err(fault(Kind::Host, format!("{deed}: {}", text.lines().next().unwrap_or(tool).trim())))
+}

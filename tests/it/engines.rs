@@ -1,0 +1,114 @@
+//! box under other engines, and other runtimes under box: Debian's podman, crun and runc, by root in a mount namespace
+//! whose `/sys/fs/cgroup` is cgroup v2 alone, which they want.
+//!
+//! They are large, so these tests run where `BOX_TEST_ENGINES` is set: `apt-get install podman crun runc`.
+
+use crate::env::{TestEnv, program};
+use crate::outcome::Outcome;
+use crate::skip::is_root;
+use std::fs;
+use std::path::Path;
+
+macro_rules! engines {
+    () => {
+        if !is_root() {
+            skip!("wants root");
+        }
+        if std::env::var_os("BOX_TEST_ENGINES").is_none() {
+            skip!("wants BOX_TEST_ENGINES");
+        }
+    };
+}
+
+/// Run a script in that namespace.
+fn script(env: &TestEnv, text: &str) -> Outcome {
+    let prologue =
+        "set -eu; mount --make-rprivate /; umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup\n";
+    let file = env.file("script", format!("{prologue}{text}"));
+    let mut cmd = env.other(Path::new("/usr/bin/unshare"));
+    cmd.args(&["--mount", "bash"]).arg(file);
+    cmd.run()
+}
+
+#[test]
+fn root_podman_drives_box() {
+    engines!();
+    let env = TestEnv::new();
+    let Some((tar, _)) = crate::real::root_file_system() else { skip!("there is no busybox") };
+    let archive = env.file("root.tar", tar);
+    std::os::unix::fs::symlink(program(), env.base.join("box-oci")).unwrap();
+    // pids.max cannot be set where the controller is cgroup v1's.
+    env.file(
+        "containers.conf",
+        "[containers]\npids_limit = 0\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n\
+         [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n",
+    );
+    let base = env.base.display();
+    let outcome = script(
+        &env,
+        &format!(
+            "export CONTAINERS_CONF={base}/containers.conf
+            pod() {{ podman --root {base}/store --runroot {base}/podrun --storage-driver vfs \
+                --runtime {base}/box-oci --runtime-flag root={base}/oci \"$@\"; }}
+            code() {{ set +e; \"$@\" >/dev/null 2>&1; echo \"code $?\"; set -e; }}
+            pod import -q {} alpine >/dev/null
+            pod run --rm --network none alpine sh -c 'echo hello; id -u'
+            code pod run --rm --network none alpine nope
+            code pod run --rm --network none alpine /etc
+            code pod run --rm --network none alpine sh -c 'exit 7'
+            pod run --rm --network none -t alpine sh -c 'test -t 0 && echo terminal'
+            echo typed | pod run --rm -i --network none alpine cat
+            pod run -d --name d --network none alpine sh -c 'echo begun; trap \"exit 3\" TERM; while :; do sleep 0.1; done' \
+                >/dev/null
+            pod exec d sh -c 'echo inside; exit 0'
+            code pod exec d nope
+            code pod exec d sh -c 'exit 4'
+            pod logs d
+            pod pause d >/dev/null; pod inspect d --format '{{{{.State.Status}}}}'; pod unpause d >/dev/null
+            pod stop -t 5 d >/dev/null
+            pod inspect d --format '{{{{.State.Status}}}} {{{{.State.ExitCode}}}}'
+            pod rm d >/dev/null
+            rm -rf {base}/store {base}/podrun",
+            archive.display()
+        ),
+    );
+    let expected =
+        "hello\n0\ncode 127\ncode 126\ncode 7\nterminal\ntyped\ninside\ncode 127\ncode 4\nbegun\npaused\nexited 3";
+    assert_eq!(outcome.ok().replace('\r', ""), expected, "{outcome}");
+}
+
+#[test]
+fn root_a_bundle_has_its_cgroup() {
+    if !is_root() {
+        skip!("wants root");
+    }
+    let env = TestEnv::new();
+    let bundle = env.base.join("bundle");
+    fs::create_dir_all(bundle.join("rootfs")).unwrap();
+    tar::Archive::new(&*crate::image::payload_layer()).unpack(bundle.join("rootfs")).unwrap();
+    let (base, program) = (env.base.display(), program().display().to_string());
+    let outcome = script(
+        &env,
+        &format!(
+            "oci() {{ {program} oci --root {base}/oci \"$@\"; }}
+            cd {base}/bundle; oci spec
+            sed -i 's/\"terminal\": true/\"terminal\": false/; s/\"sh\"$/\"do\",\"cat\",\"\\/proc\\/self\\/cgroup\",\";\",\"sleep\",\"600\"/' config.json
+            sed -i 's/\"linux\": {{/\"linux\": {{ \"cgroupsPath\": \"\\/box-test-{id}\\/c\",/' config.json
+            oci create c </dev/null >{base}/out 2>&1
+            oci start c
+            test $(cat /sys/fs/cgroup/box-test-{id}/c/cgroup.procs) = $(oci ps -f json c | tr -d '[]')
+            oci pause c; oci state c | grep -c paused
+            oci exec c true 2>&1 | grep -c 'it is paused'
+            oci resume c
+            until grep -q 0:: {base}/out; do :; done; grep 0:: {base}/out
+            oci exec c cat /proc/self/cgroup | grep 0::
+            oci events --stats c | grep -c usage
+            oci kill c KILL
+            until oci delete c 2>/dev/null; do :; done
+            rmdir /sys/fs/cgroup/box-test-{id}",
+            id = std::process::id(),
+        ),
+    );
+    // In its own cgroup namespace, its cgroup is the root.
+    assert_eq!(outcome.ok(), "1\n1\n0::/\n0::/\n1", "{outcome}");
+}
