@@ -30,6 +30,7 @@ pub fn fill(options: RightsOptions, request: &mut Request) -> Result<()> {
     request.env_changes =
         Changes { merge: options.env_merge, unset: options.unsetenv, unset_all: options.unsetenv_all };
     request.userns = userns(options.userns.as_deref(), &words)?;
+    request.runtime = options.runtime;
     request.privileged = options.privileged;
     request.cap_add = options.cap_add;
     request.cap_drop = options.cap_drop;

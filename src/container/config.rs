@@ -97,6 +97,9 @@ pub struct Config {
     /// What limits it.
     #[serde(default)]
     pub limits: Limits,
+    /// The program of another OCI runtime that makes it.
+    #[serde(default)]
+    pub runtime: Option<PathBuf>,
     /// A terminal.
     pub tty: bool,
     /// Stdin is kept open.
@@ -176,6 +179,7 @@ impl Config {
             userns: Userns::Host,
             rights: Rights::default(),
             limits: Limits::default(),
+            runtime: None,
             tty: false,
             interactive: false,
             stdin_once: false,

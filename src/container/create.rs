@@ -7,7 +7,7 @@ use super::record::{self, Container};
 use super::request::{PullPolicy, Request, Source};
 use super::rights::namespaces::Namespace;
 use super::rights::{idmap, systemd::Systemd, userns::Userns};
-use super::{environment, names, network, rights, secrets};
+use super::{environment, foreign, names, network, rights, secrets};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::id::ContainerId;
 use crate::base::lock::Lock;
@@ -200,6 +200,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
     let (args, entrypoint_len) = command(&request, image)?;
     let (capabilities, cap_add, cap_drop) = capability_sets(&request)?;
     let mut rights = rights::decide(engine, &request, &args, &capabilities)?;
+    let runtime = foreign::decide(&request)?;
     let user = user(&request, image, engine.caller())?;
     let (userns, maps) = rights::allot::decide(engine, &request, &root, &user)?;
     rights.maps = maps;
@@ -236,6 +237,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         cap_add,
         cap_drop,
         rights,
+        runtime,
         capabilities,
         stop_signal: stop_signal
             .map_or(Ok(default_signal), |text| signal::parse(text))

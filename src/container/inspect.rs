@@ -46,7 +46,7 @@ pub fn inspect(engine: &Engine, container: &Container) -> Value {
         "HostnamePath": text("hostname"),
         "HostsPath": text("hosts"),
         "StaticDir": container.dir.display().to_string(),
-        "OCIRuntime": "box",
+        "OCIRuntime": config.runtime.as_ref().map_or("box".into(), |path| path.display().to_string()),
         "Name": config.name,
         "RestartCount": super::Summary { container: container.clone(), status: status.clone() }.restarts(),
         "PidFile": path(&config.life.pidfile),

@@ -7,6 +7,7 @@ mod copy;
 mod create;
 pub mod environment;
 mod exec;
+mod foreign;
 pub mod filter;
 mod happened;
 pub mod health;

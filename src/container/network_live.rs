@@ -1,11 +1,11 @@
 //! A running container's network, as its monitor holds it: the programs beside it, and what becomes of them.
 
+use super::foreign::Starting;
 use super::record::Container;
 use super::{network as names, networks};
 use crate::base::timing;
 use crate::network::hub::{self, Connection, Lease, Member};
 use crate::network::{self, Deaths, Forwarder, Listener, NetworkMode, Program};
-use crate::runtime::Starting;
 use anyhow::{Context, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -39,7 +39,7 @@ impl<'a> Live<'a> {
         container: &'a Container,
         listeners: Vec<Listener>,
         wanted: Wanted,
-        starting: &mut Starting,
+        starting: &mut Starting<'_>,
     ) -> Result<Self> {
         let netns = match &container.config.network {
             NetworkMode::Slirp4netns | NetworkMode::Pasta | NetworkMode::Bridge => {

@@ -84,6 +84,8 @@ pub struct Request {
     pub rights: Rights,
     /// `--env-merge`, `--unsetenv`, `--unsetenv-all`.
     pub env_changes: Changes,
+    /// `--runtime`: a name or path; `None`: box itself.
+    pub runtime: Option<String>,
     /// `--userns`.
     pub userns: Userns,
     /// Memory, processors, processes and all else that is limited.

@@ -2,6 +2,7 @@
 
 use super::again::{self, Again};
 use super::config::Config;
+use super::foreign::{self, Foreign};
 use super::happened;
 use super::health::{Target, Watch};
 use super::life::RestartPolicy;
@@ -327,6 +328,7 @@ struct Live<'a> {
     network: network_live::Live<'a>,
     fuse: Option<Fuse>,
     cgroup: limits::Held,
+    foreign: Option<Foreign>,
     started: i64,
     spec: Spec,
 }
@@ -364,14 +366,14 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
     if mapped {
         rustix::process::chdir(&container.dir).context("cannot enter its folder")?;
     }
-    let mut starting = runtime::create(&bundle, stdio)?;
+    let mut starting = foreign::create(container, &bundle, stdio)?;
     if mapped {
         rustix::process::chdir("/")?;
     }
     timing::phase("clone init");
     cgroup.leave()?;
     let mut network = network_live::Live::begin(container, plan.listeners, plan.network, &mut starting)?;
-    let pid = starting.pid;
+    let pid = starting.pid();
     if let Some(master) = starting.ready()? {
         streams = Some(Streams::Terminal(master));
     }
@@ -393,10 +395,10 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
         paused: false,
     })?;
     again::write_pids(container, pid)?;
-    let running = starting.start()?;
+    let (pidfd, foreign) = starting.start()?;
     timing::phase("exec");
-    let (streams, listener, pidfd) = (streams, Some(listener), running.pidfd);
-    Ok(Live { pid, pidfd, streams, listener, network, fuse, cgroup, started, spec: plan.spec })
+    let listener = Some(listener);
+    Ok(Live { pid, pidfd, foreign, streams, listener, network, fuse, cgroup, started, spec: plan.spec })
 }
 
 /// The container's end of its streams, and ours; a terminal's comes from init.
@@ -439,6 +441,8 @@ impl Live<'_> {
     /// The helpers end with the container, whatever became of each.
     fn end(self, container: &Container) {
         self.network.stop();
+        // Deletes it in the runtime that has made it.
+        drop(self.foreign);
         if let Some(fuse) = self.fuse {
             fuse.stop(&container.dir.join("root"));
         }

@@ -96,6 +96,7 @@ mod tests {
 
     #[test]
     fn looking_opens_nothing_and_an_error_comes_to_who_opens() {
+        alone!();
         let folder = std::env::temp_dir().join(format!("box-gate-{}", crate::base::id::ContainerId::random()));
         let folder = folder.join("x".repeat(100));
         std::fs::create_dir_all(&folder).unwrap();

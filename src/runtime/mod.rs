@@ -48,8 +48,10 @@ pub use accounts::Accounts;
 pub use create::{Running, Starting, create};
 pub use exec::{ExecChild, ExecTarget, exec};
 pub use options::SUBPATH;
+pub use rootfs::mount as mount_root;
 pub use rootfs::view;
 pub use seccomp::default_profile as default_seccomp;
+pub use seccomp::portable_profile as portable_seccomp;
 pub use settings::own_limit;
 pub use tree::tree_of;
 

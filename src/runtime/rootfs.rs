@@ -24,8 +24,8 @@ pub fn view(spec: &Spec, root: RootFs<'_>, mount_point: &Path) -> Result<Root> {
     Ok(root)
 }
 
-/// Mount the root on the bundle's mount point.
-pub(super) fn mount(bundle: &Bundle<'_>) -> Result<Root> {
+/// Mount the root on the bundle's mount point, in our mount namespace.
+pub fn mount(bundle: &Bundle<'_>) -> Result<Root> {
     mount_at(bundle.root, bundle.mount_point)
 }
 

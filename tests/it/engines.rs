@@ -112,3 +112,39 @@ fn root_a_bundle_has_its_cgroup() {
     // In its own cgroup namespace, its cgroup is the root.
     assert_eq!(outcome.ok(), "1\n1\n0::/\n0::/\n1", "{outcome}");
 }
+
+#[test]
+fn root_box_drives_crun_and_runc() {
+    engines!();
+    let env = TestEnv::new();
+    let Some((tar, _)) = crate::real::root_file_system() else { skip!("there is no busybox") };
+    let rootfs = env.base.join("rootfs");
+    fs::create_dir(&rootfs).unwrap();
+    tar::Archive::new(&*tar).unpack(&rootfs).unwrap();
+    let (program, rootfs) = (program().display().to_string(), rootfs.display());
+    for runtime in ["crun", "runc"] {
+        let outcome = script(
+            &env,
+            &format!(
+                "box() {{ {program} \"$@\"; }}
+                run=\"--runtime {runtime} --network none --rootfs\"
+                code() {{ set +e; \"$@\" >/dev/null 2>&1; echo \"code $?\"; set -e; }}
+                box run --rm $run {rootfs}:O sh -c 'echo hello; id -u; grep Seccomp: /proc/self/status'
+                box run --rm -u 5:6 $run {rootfs}:O id -g
+                echo typed | box run --rm -i $run {rootfs}:O cat
+                box run --rm -t $run {rootfs}:O sh -c 'test -t 0 && echo terminal'
+                code box run --rm $run {rootfs}:O nope
+                code box run --rm $run {rootfs}:O sh -c 'exit 7'
+                box run -d --name d $run {rootfs}:O sh -c 'echo begun; trap \"exit 3\" TERM; while :; do sleep 0.1; done' \
+                    >/dev/null
+                until box logs d | grep begun; do :; done
+                box exec d sh -c 'echo inside'
+                box stop d >/dev/null
+                box inspect d --format '{{{{.State.Status}}}} {{{{.State.ExitCode}}}}'
+                box rm d >/dev/null"
+            ),
+        );
+        let expected = "hello\n0\nSeccomp:\t2\n6\ntyped\nterminal\ncode 127\ncode 7\nbegun\ninside\nexited 3";
+        assert_eq!(outcome.ok().replace('\r', ""), expected, "{runtime} {outcome}");
+    }
+}

@@ -40,6 +40,7 @@ mod cp;
 mod doctor;
 mod events;
 mod exec;
+mod foreign;
 mod history;
 mod health;
 mod images;

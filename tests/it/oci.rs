@@ -213,7 +213,7 @@ mod checks {
         create("").fails(1).says("cannot be a container's id");
         bundle.oci(&["create", "-b", "/nowhere", "c"]).fails(1).says("cannot use bundle `/nowhere`");
         let pieces: [(Change, &str); 6] = [
-            (|spec| spec["ociVersion"] = json!("2.0.0"), "`ociVersion` is `2.0.0`"),
+            (|spec| spec["ociVersion"] = json!("2.0.0"), "`ociVersion` is 2.0.0"),
             (|spec| spec["root"]["path"] = json!("gone"), "`root.path` is"),
             (|spec| spec["root"] = Value::Null, "`root` is missing"),
             (|spec| spec["process"]["args"] = json!(7), "config.json is wrong"),

@@ -9,6 +9,11 @@ const HEADING: &str = "Rights and namespaces";
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = HEADING)]
 pub struct RightsOptions {
+    /// Another OCI runtime that makes the container, as crun or runc: a name or a path
+    ///
+    /// box prepares a bundle for it, and stays its monitor; streams, logs, exec and the rest go as always.
+    #[arg(long, value_name = "RUNTIME", value_hint = ValueHint::AnyPath)]
+    pub runtime: Option<String>,
     /// Give all capabilities and devices that the user has; no seccomp filter, no masked files
     #[arg(long)]
     pub privileged: bool,

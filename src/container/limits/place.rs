@@ -31,6 +31,10 @@ impl Plan {
     ///
     /// Errors: limits were asked for that this host cannot keep, with the way out.
     pub fn of(container: &Container, caller: u32) -> Result<Option<Self>> {
+        if container.config.runtime.is_some() {
+            // Cgroups are that runtime's affair; limits were refused when the container was created.
+            return Ok(None);
+        }
         let limits = &container.config.limits;
         let id = container.config.id.as_str();
         let asked = limits.resources.to_oci()?;

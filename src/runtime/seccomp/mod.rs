@@ -120,22 +120,63 @@ pub fn nested_profile(caps: &[Capability]) -> Result<LinuxSeccomp> {
     specify(rules)
 }
 
+/// As [`default_profile`], for runtimes that compile it with libseccomp: there the order of rules means nothing, a call
+/// with conditions can have no rule without, and several conditions of one rule on one argument are taken for several
+/// rules. So what is not allowed gets the profile's default, and families of sockets are listed one by one.
+pub fn portable_profile(caps: &[Capability]) -> Result<LinuxSeccomp> {
+    let groups = profile::rules(bits(caps));
+    let mut decided: Vec<&str> = Vec::new();
+    for (names, conditions, _) in &groups {
+        if !conditions.is_empty() {
+            decided.extend(names.split_ascii_whitespace());
+        }
+    }
+    let mut rules = Vec::new();
+    for (names, conditions, action) in groups {
+        match conditions {
+            [] => {
+                let free: Vec<&str> = names.split_ascii_whitespace().filter(|name| !decided.contains(name)).collect();
+                decided.extend(&free);
+                if !free.is_empty() && action != profile::DEFAULT_ACTION {
+                    rules.push(rule(free, &[], action)?);
+                }
+            }
+            [(first, LinuxSeccompOperator::ScmpCmpNe, ..), rest @ ..]
+                if rest.iter().any(|(index, ..)| index == first) =>
+            {
+                let values = (0..profile::FAMILIES).filter(|value| conditions.iter().all(|one| one.2 != *value));
+                for value in values {
+                    rules.push(rule(vec![names], &[(*first, LinuxSeccompOperator::ScmpCmpEq, value, 0)], action)?);
+                }
+            }
+            conditions if action == ALLOW => rules.push(rule(vec![names], conditions, action)?),
+            _ => {}
+        }
+    }
+    of_rules(rules)
+}
+
 fn specify(groups: Vec<profile::Group>) -> Result<LinuxSeccomp> {
     let rules = groups
         .into_iter()
-        .map(|(names, conditions, action)| {
-            let args: Vec<LinuxSeccompArg> = conditions.iter().map(profile_arg).collect::<Result<_>>()?;
-            let names: Vec<String> = names.split_ascii_whitespace().map(str::to_owned).collect();
-            let (kind, errno) = if action == ALLOW {
-                (LinuxSeccompAction::ScmpActAllow, None)
-            } else {
-                (LinuxSeccompAction::ScmpActErrno, Some(action & 0xffff))
-            };
-            let mut syscall = LinuxSyscallBuilder::default().names(names).action(kind).args(args).build()?;
-            syscall.set_errno_ret(errno);
-            Ok(syscall)
-        })
-        .collect::<Result<Vec<LinuxSyscall>>>()?;
+        .map(|(names, conditions, action)| rule(names.split_ascii_whitespace().collect(), conditions, action));
+    of_rules(rules.collect::<Result<_>>()?)
+}
+
+fn rule(names: Vec<&str>, conditions: &[profile::Condition], action: u32) -> Result<LinuxSyscall> {
+    let args: Vec<LinuxSeccompArg> = conditions.iter().map(profile_arg).collect::<Result<_>>()?;
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    let (kind, errno) = if action == ALLOW {
+        (LinuxSeccompAction::ScmpActAllow, None)
+    } else {
+        (LinuxSeccompAction::ScmpActErrno, Some(action & 0xffff))
+    };
+    let mut syscall = LinuxSyscallBuilder::default().names(names).action(kind).args(args).build()?;
+    syscall.set_errno_ret(errno);
+    Ok(syscall)
+}
+
+fn of_rules(rules: Vec<LinuxSyscall>) -> Result<LinuxSeccomp> {
     Ok(LinuxSeccompBuilder::default()
         .default_action(LinuxSeccompAction::ScmpActErrno)
         .default_errno_ret(profile::DEFAULT_ACTION & 0xffff)

@@ -93,6 +93,8 @@ const BOUND: [(Capability, &str); 14] = [
 
 /// `CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET`.
 const NEW_NAMESPACES: u64 = 0x7e02_0000;
+/// How many families of sockets Linux knows (`AF_MAX`).
+pub const FAMILIES: u64 = 46;
 const AF_NETLINK: u64 = 16;
 const AF_ALG: u64 = 38;
 const AF_VSOCK: u64 = 40;
