@@ -50,10 +50,7 @@ fn walk(init: &mut Init<'_>) -> Result<std::convert::Infallible> {
     let linux = spec.linux().as_ref();
     let unmonitored = bundle.unmonitored;
 
-    stand_apart(process, namespaces, socket.as_fd(), unmonitored.map_or(0, |with| with.preserve_fds))?;
-    if bundle.cgroup.is_some() && namespaces.is_new(LinuxNamespaceType::Cgroup) {
-        crate::sys::namespace::unshare(LinuxNamespaceType::Cgroup as i32).context("cannot make a cgroup namespace")?;
-    }
+    stand_apart(bundle, process, namespaces, socket.as_fd())?;
     let labels = Labels::of(process)?;
 
     mounts::stop_propagation(spec)?;
@@ -128,11 +125,11 @@ fn walk(init: &mut Init<'_>) -> Result<std::convert::Infallible> {
 }
 
 /// The list's first part: what init is and whom it listens to, before it makes anything.
-fn stand_apart(process: &Process, namespaces: &Namespaces, socket: BorrowedFd<'_>, preserve_fds: u32) -> Result<()> {
+fn stand_apart(bundle: &Bundle<'_>, process: &Process, namespaces: &Namespaces, socket: BorrowedFd<'_>) -> Result<()> {
     // First of all die with the monitor: until the command runs nobody else would end us.
     process::set_parent_death_signal(SIGKILL)?;
     // Whatever descriptors the caller leaked are not the container's (CVE-2024-21626).
-    process::close_on_exec_from(3 + preserve_fds)?;
+    process::close_on_exec_from(3 + bundle.unmonitored.map_or(0, |with| with.preserve_fds))?;
     // Handlers are the monitor's; what it ignores or blocks must not be inherited by the command.
     crate::sys::signals::reset()?;
     // A user namespace of its own: wait for the id maps, then be its root.
@@ -159,6 +156,9 @@ fn stand_apart(process: &Process, namespaces: &Namespaces, socket: BorrowedFd<'_
     if let Some(mount) = &namespaces.mount {
         rustix::thread::move_into_link_name_space(mount.as_fd(), Some(LinkNameSpaceType::Mount))
             .context("cannot join the mount namespace")?;
+    }
+    if bundle.cgroup.is_some() && namespaces.is_new(LinuxNamespaceType::Cgroup) {
+        crate::sys::namespace::unshare(LinuxNamespaceType::Cgroup as i32).context("cannot make a cgroup namespace")?;
     }
     // Modes of what we make are exactly those given.
     rustix::process::umask(Mode::empty());
