@@ -136,6 +136,11 @@ impl Progress for Shown {
         }
     }
 
+    fn resumed(&self, digest: &Digest, bytes: u64) {
+        self.advance(digest, bytes);
+        self.say(&format!("{} goes on after {}", short(digest), human_size(bytes, 3)));
+    }
+
     fn state(&self, digest: &Digest, state: LayerState) {
         let (word, ended) = match state {
             LayerState::Waiting => ("waiting", false),

@@ -5,6 +5,7 @@ use crate::base::digest::Digest;
 use crate::base::id::ContainerId;
 use crate::engine::Engine;
 use crate::monitor;
+use crate::store::Partials;
 use anyhow::Result;
 use std::collections::HashSet;
 
@@ -13,16 +14,16 @@ const NICE: i32 = 10;
 
 /// Free what no image and no container uses. Returns the bytes freed; `None` while somebody adds content, in which case
 /// a later collection finds it.
-pub fn collect(engine: &Engine) -> Result<Option<u64>> {
+pub fn collect(engine: &Engine, partials: Partials) -> Result<Option<u64>> {
     engine.enter()?;
     // The containers are looked at while nobody can make one.
     match engine.store.garbage()? {
-        Some(garbage) => garbage.collect(&super::layers_in_use(engine)).map(Some),
+        Some(garbage) => garbage.collect(&super::layers_in_use(engine), partials).map(Some),
         None => Ok(None),
     }
 }
 
-/// What [`collect`] would free once these manifests and containers were gone.
+/// What [`collect`] of everything would free once these manifests and containers were gone.
 pub fn collectable(engine: &Engine, manifests: &HashSet<Digest>, containers: &HashSet<ContainerId>) -> Result<u64> {
     engine.enter()?;
     let Some(garbage) = engine.store.garbage()? else { return Ok(0) };
@@ -38,7 +39,7 @@ pub fn collect_behind(engine: &Engine) {
         // The connection to it is not kept: nobody waits.
         let _ = monitor::fork(|_| {
             let _ = rustix::process::nice(NICE);
-            i32::from(collect(engine).is_err())
+            i32::from(collect(engine, Partials::Old).is_err())
         });
     }
 }

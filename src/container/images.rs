@@ -8,7 +8,7 @@ use crate::base::digest::Digest;
 use crate::base::error::{self, Kind, fault};
 use crate::engine::Engine;
 use crate::events::{self, Event};
-use crate::image::{self, Image, ImportOptions, Loaded, Progress, PullOptions, Removed};
+use crate::image::{self, CheckOptions, Damage, Image, ImportOptions, Loaded, Progress, PullOptions, Removed};
 use crate::oci::reference::Reference;
 use crate::sys::process::{self, Ended, Fork};
 use anyhow::{Context, Result};
@@ -23,6 +23,7 @@ use std::path::Path;
 pub fn pull(engine: &Engine, options: &PullOptions<'_>, progress: &dyn Progress) -> Result<Image> {
     image::ask_helpers(options)?;
     let id = in_child(engine, || Ok(image::pull(&engine.store, options, progress)?.id.to_string()))?;
+    super::collect_behind(engine);
     let missing = || fault(Kind::BadData, format!("image `{}` is not in the store after its pull", options.reference));
     let image = image::find(&engine.store, &id)?.ok_or_else(missing)?;
     let name = image.names.first().map_or(options.reference, String::as_str);
@@ -47,6 +48,12 @@ pub fn load(engine: &Engine, input: Option<&Path>, progress: &dyn Progress) -> R
 pub fn import(engine: &Engine, options: &ImportOptions<'_>, progress: &dyn Progress) -> Result<Digest> {
     let id = in_child(engine, || Ok(image::import(&engine.store, options, progress)?.to_string()))?;
     Digest::parse(&id).context("the import ended without an id")
+}
+
+/// Verify what is stored, see [`image::check`].
+pub fn check(engine: &Engine, options: CheckOptions) -> Result<Vec<Damage>> {
+    let text = in_child(engine, || Ok(serde_json::to_string(&image::check(&engine.store, options)?)?))?;
+    serde_json::from_str(&text).context("the check ended without an answer")
 }
 
 /// The name of an image that `text` means; `None` if it means the id or a digest.

@@ -50,7 +50,7 @@ pub use collect::collect_behind;
 pub use copy::{CopyOptions, Side, copy, split_path};
 pub use create::create;
 pub use exec::{ExecRequest, exec};
-pub use images::{import, load, pull, remove_image};
+pub use images::{check, import, load, pull, remove_image};
 pub use inspect::inspect;
 pub use list::{Summary, layers_in_use, list, used_by};
 pub use logs::logs;

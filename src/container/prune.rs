@@ -7,7 +7,7 @@ use crate::base::id::ContainerId;
 use crate::container::config::RootSource;
 use crate::engine::Engine;
 use crate::image::{self, Image};
-use crate::store::disk_usage;
+use crate::store::{Partials, disk_usage};
 use crate::volume::{self, Volume};
 use anyhow::Result;
 use std::collections::HashSet;
@@ -80,7 +80,7 @@ pub fn prune(engine: &Engine, options: &PruneOptions<'_>) -> Result<Pruned> {
         engine.store.note_garbage();
         engine.store.forget(&manifests)?;
     }
-    match collect::collect(engine)? {
+    match collect::collect(engine, Partials::All)? {
         Some(freed) => pruned.freed += freed,
         None => pruned.busy = true,
     }

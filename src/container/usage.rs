@@ -23,6 +23,10 @@ pub struct Usage {
     pub containers: Vec<ContainerUsage>,
     /// The volumes, by name.
     pub volumes: Vec<VolumeUsage>,
+    /// What nothing reaches: parts of pulls that were broken off, and what is not collected yet.
+    pub leftovers: u64,
+    /// The number of blobs that have come in part.
+    pub partial_blobs: usize,
 }
 
 /// An image's.
@@ -98,9 +102,10 @@ pub fn usage(engine: &Engine) -> Result<Usage> {
         ImageUsage { size, shared, containers: made.count(), image }
     };
     let images: Vec<ImageUsage> = images.into_iter().map(of_image).collect();
-    let unused = images.iter().filter(|image| image.containers == 0).map(|image| image.image.id.clone()).collect();
-    let manifests = image::manifests(&engine.store, &unused)?;
-    let images_reclaimable = super::collect::collectable(engine, &manifests, &HashSet::new())?;
+    let used = images.iter().filter(|image| image.containers > 0).flat_map(|image| pieces(&image.image));
+    let layers = containers.iter().flat_map(|container| container.config.layers().iter().cloned().map(Piece::Layer));
+    let used: HashSet<Piece> = used.chain(layers).collect();
+    let images_reclaimable = owners.keys().filter(|piece| !used.contains(piece)).map(size_of).sum();
     let users = containers;
     let containers = rows.into_iter().map(of_container).collect::<Result<_>>()?;
     let volumes = crate::volume::all(&engine.dirs).into_iter().map(|volume| {
@@ -108,7 +113,10 @@ pub fn usage(engine: &Engine) -> Result<Usage> {
         Ok(VolumeUsage { size: disk_usage(&volume.data())?, links, volume })
     });
     let volumes = volumes.collect::<Result<_>>()?;
-    Ok(Usage { images, images_size, images_reclaimable, containers, volumes })
+    let none = (HashSet::new(), HashSet::new());
+    let leftovers = super::collect::collectable(engine, &none.0, &none.1)?;
+    let partial_blobs = engine.store.partial_usage().1;
+    Ok(Usage { images, images_size, images_reclaimable, containers, volumes, leftovers, partial_blobs })
 }
 
 /// What an image is made of, each piece once.

@@ -4,11 +4,13 @@
 //! network task ─pieces→ worker's reader thread: keep the blob, inflate ─pieces→ worker: hash, unpack
 //! ```
 //! The queues are short, so that a slow disk slows the network down rather than filling memory. Two processes that
-//! fetch the same layer do it once: each layer has a lock, and is looked for again once it is held.
+//! fetch the same layer do it once: each layer has a lock, and is looked for again once it is held. Should the first
+//! die, the other has the lock and goes on with what has come.
 
 use super::inflate::{Inflater, PIECE, Sink};
 use super::{ImageLayer, LayerState, Progress};
 use crate::base::digest::Digest;
+use crate::base::error::{Kind, kind};
 use crate::store::{BlobWriter, Store};
 use anyhow::{Context, Result, anyhow};
 use std::collections::HashSet;
@@ -31,8 +33,13 @@ pub trait Pieces {
 
 /// Where blobs come from. Asked by several threads.
 pub trait Blobs: Sync {
-    /// Begin to read the blob of a layer.
-    fn open(&self, layer: &ImageLayer) -> Result<Box<dyn Pieces + Send>>;
+    /// Begin to read the blob of a layer, at this byte.
+    fn open(&self, layer: &ImageLayer, from: u64) -> Result<Box<dyn Pieces + Send>>;
+
+    /// Whether it comes from far, so that the part that has come is kept when it breaks off.
+    fn is_remote(&self) -> bool {
+        false
+    }
 }
 
 /// Pieces of a file.
@@ -86,31 +93,74 @@ pub fn layers(store: &Store, layers: &[ImageLayer], blobs: &dyn Blobs, progress:
 /// Bring one layer into the store.
 fn one(store: &Store, layer: &ImageLayer, blobs: &dyn Blobs, progress: &dyn Progress) -> Result<()> {
     let _lock = store.lock_layer(&layer.diff_id)?;
-    let (have_blob, have_layer) = (store.has_blob(&layer.digest, Some(layer.size)), store.has_layer(&layer.diff_id));
-    if have_blob && have_layer {
+    if store.has_blob(&layer.digest, Some(layer.size)) && store.has_layer(&layer.diff_id) {
         progress.state(&layer.digest, LayerState::AlreadyExists);
         return Ok(());
     }
-    let pieces: Box<dyn Pieces + Send> = if have_blob {
-        progress.state(&layer.digest, LayerState::Unpacking);
-        Box::new(FilePieces(store.open_blob(&layer.digest)?))
-    } else {
-        progress.state(&layer.digest, LayerState::Downloading);
-        blobs.open(layer)?
+    match attempt(store, layer, blobs, progress) {
+        // What was there from before was not what it should be, as after a power loss: once more, from the beginning.
+        Err((error, Begun::Resumed)) if kind(&error) == Kind::BadData => {
+            progress.message(&format!("the part of {} that was kept is damaged: it is fetched again", layer.digest));
+            attempt(store, layer, blobs, progress)
+        }
+        result => result,
+    }
+    .map_err(|(error, _)| error)?;
+    progress.state(&layer.digest, LayerState::Done);
+    Ok(())
+}
+
+/// How an attempt at a layer began.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Fresh,
+    /// With what an earlier attempt had left.
+    Resumed,
+}
+
+/// One attempt. On an error, what came of the blob stays, unless it is damaged.
+fn attempt(
+    store: &Store,
+    layer: &ImageLayer,
+    blobs: &dyn Blobs,
+    progress: &dyn Progress,
+) -> Result<(), (anyhow::Error, Begun)> {
+    let fresh = |error| (error, Begun::Fresh);
+    let mut from = 0;
+    let writer = match (store.has_blob(&layer.digest, Some(layer.size)), blobs.is_remote()) {
+        (true, _) => None,
+        (false, false) => Some(store.blob_writer().map_err(fresh)?.with_algorithm(layer.digest.algorithm())),
+        (false, true) => store.partial_blob(&layer.digest, layer.size).map_err(fresh)?,
     };
-    let writer = if have_blob { None } else { Some(store.blob_writer()?.with_algorithm(layer.digest.algorithm())) };
+    let pieces: Box<dyn Pieces + Send> = match &writer {
+        None => {
+            progress.state(&layer.digest, LayerState::Unpacking);
+            Box::new(FilePieces(store.open_blob(&layer.digest).map_err(fresh)?))
+        }
+        Some(writer) => {
+            from = writer.waiting().map_err(fresh)?;
+            progress.state(&layer.digest, LayerState::Downloading);
+            if from > 0 {
+                progress.resumed(&layer.digest, from);
+            }
+            blobs.open(layer, from).map_err(fresh)?
+        }
+    };
+    let begun = if from > 0 { Begun::Resumed } else { Begun::Fresh };
     let took = |bytes: u64| progress.advance(&layer.digest, bytes);
     let came = || progress.state(&layer.digest, LayerState::Unpacking);
     let expect = Some((&layer.digest, layer.size));
     let reader = Reader { name: layer.digest.as_str(), pieces, writer, expect, took: &took, came: &came };
-    if have_layer {
-        reader.run(None)?;
+    let result = if store.has_layer(&layer.diff_id) {
+        reader.run(None).map(drop)
     } else {
-        let (_, stats) = side_by_side(reader, |tar| store.unpack_layer(&layer.diff_id, tar))?;
-        store.note_layer_size(&layer.diff_id, stats.bytes);
+        side_by_side(reader, |tar| store.unpack_layer(&layer.diff_id, tar))
+            .map(|(_, stats)| store.note_layer_size(&layer.diff_id, stats.bytes))
+    };
+    if result.as_ref().is_err_and(|error| kind(error) == Kind::BadData) {
+        store.discard_partial(&layer.digest);
     }
-    progress.state(&layer.digest, LayerState::Done);
-    Ok(())
+    result.map_err(|error| (error, begun))
 }
 
 /// A layer of which nothing was known before.
@@ -139,6 +189,14 @@ pub fn new_layer(
     let size = writer.size();
     let digest = writer.finish_as_found()?;
     Ok(NewLayer { diff_id, digest, size })
+}
+
+/// Read a layer's blob from the store, unpacked.
+pub fn unpacked<T>(store: &Store, layer: &ImageLayer, take: impl FnOnce(&mut dyn Read) -> Result<T>) -> Result<T> {
+    let pieces = Box::new(FilePieces(store.open_blob(&layer.digest)?));
+    let name = layer.digest.as_str();
+    let reader = Reader { name, pieces, writer: None, expect: None, took: &|_| {}, came: &|| {} };
+    side_by_side(reader, |tar| take(tar)).map(|(_, taken)| taken)
 }
 
 /// Read in a thread of its own, unpack in this one.
@@ -183,20 +241,22 @@ impl Reader<'_> {
     fn run(mut self, outlet: Option<Outlet>) -> Result<Option<BlobWriter>> {
         let mut outlet = outlet.map(|outlet| (Inflater::new(vec![0; PIECE]), outlet));
         let mut damage = None;
+        if let Some(writer) = &mut self.writer {
+            writer.replay(&mut |piece| {
+                unpacking(&mut outlet, &mut damage, piece);
+            })?;
+        }
+        // What was kept is no good: no need to fetch the rest.
+        if let Some(error) = damage.take() {
+            return if error.is::<Closed>() { Ok(None) } else { Err(error) };
+        }
         while let Some(piece) = self.pieces.next()? {
             (self.took)(piece.len() as u64);
             if let Some(writer) = &mut self.writer {
                 writer.write_all(&piece).with_context(|| format!("cannot keep blob {}", self.name))?;
             }
-            if let Some((inflater, sink)) = &mut outlet
-                && let Err(error) = inflater.push(&piece, sink)
-            {
-                sink.tell(&error);
-                damage = Some(error);
-                outlet = None;
-                if self.writer.is_none() || self.expect.is_none() {
-                    break;
-                }
+            if !unpacking(&mut outlet, &mut damage, &piece) && (self.writer.is_none() || self.expect.is_none()) {
+                break;
             }
         }
         if let Some((inflater, mut sink)) = outlet
@@ -220,6 +280,18 @@ impl Reader<'_> {
             None => Ok(kept),
         }
     }
+}
+
+/// Unpack a piece, as long as there is somebody to take it; false if not.
+fn unpacking(outlet: &mut Option<(Inflater, Outlet)>, damage: &mut Option<anyhow::Error>, piece: &[u8]) -> bool {
+    if let Some((inflater, sink)) = outlet
+        && let Err(error) = inflater.push(piece, sink)
+    {
+        sink.tell(&error);
+        *damage = Some(error);
+        *outlet = None;
+    }
+    outlet.is_some()
 }
 
 /// Nobody takes unpacked pieces any more.

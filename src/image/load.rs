@@ -153,7 +153,7 @@ impl Source<'_> {
 }
 
 impl Blobs for Source<'_> {
-    fn open(&self, layer: &ImageLayer) -> Result<Box<dyn Pieces + Send>> {
+    fn open(&self, layer: &ImageLayer, _: u64) -> Result<Box<dyn Pieces + Send>> {
         let file = match self {
             Self::Layout(layout) => layout.open_blob(&layer.digest),
             Self::Store(store) => store.open_blob(&layer.digest),

@@ -4,6 +4,7 @@
 //! bottom up: blobs and layers, then a sync, then the name.
 
 mod archive;
+mod check;
 mod compose;
 mod fetch;
 mod find;
@@ -28,6 +29,7 @@ mod transport;
 pub mod trust;
 mod writer;
 
+pub use check::{CheckOptions, Damage, check};
 pub use compose::ManifestFormat;
 pub use find::{find, list, names_of};
 pub use history::{Step, history};
@@ -150,6 +152,8 @@ pub trait Progress: Sync {
     fn layer(&self, _digest: &Digest, _size: Option<u64>) {}
     /// More bytes of the blob came.
     fn advance(&self, _digest: &Digest, _bytes: u64) {}
+    /// So many bytes of the blob were kept from an earlier pull: it goes on after them.
+    fn resumed(&self, _digest: &Digest, _bytes: u64) {}
     /// The layer is doing something else now.
     fn state(&self, _digest: &Digest, _state: LayerState) {}
     /// Something the user should know: one line.

@@ -11,7 +11,7 @@ use crate::oci::image::{Document, ImageConfig, Manifest, Platform};
 use crate::oci::manifest::check_document_size;
 use crate::oci::reference::Reference;
 use crate::registry::{self, Access, Client, Fetched, runtime};
-use crate::store::{ManifestRef, Store};
+use crate::store::{ManifestRef, Store, Wanted};
 use anyhow::{Context, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -173,7 +173,7 @@ fn references(text: &str) -> Result<Vec<Reference>> {
     if Reference::is_short(text) { configured(text) } else { Ok(vec![Reference::parse(text)?]) }
 }
 
-/// Fetch config and layers, sync, and publish the name.
+/// Fetch all content and publish the name.
 fn download(
     store: &Store,
     runtime: &tokio::runtime::Runtime,
@@ -181,42 +181,82 @@ fn download(
     platform: &Platform,
     progress: &dyn Progress,
 ) -> Result<Image> {
+    let (image, changed) = content(store, runtime, found, platform, progress)?;
+    let name = found.reference.stored_name();
+    // Synced and named before, and nothing of it is new: there is nothing to do.
+    if changed || store.lookup(&name)?.as_ref() != Some(&image.manifest) {
+        store.sync()?;
+        store.tag(&name, &image.manifest, image.list.as_ref())?;
+        store.forget_wanted(&image.manifest.digest);
+    }
+    Ok(Image { names: vec![name], ..image })
+}
+
+/// Fetch what is missing of an image that is stored under names, from where they say that it came. The names stay as
+/// they are, and the content is synced. The caller holds a lease.
+pub(super) fn refetch(store: &Store, options: &PullOptions<'_>, progress: &dyn Progress) -> Result<()> {
+    let runtime = runtime()?;
+    let found = runtime.block_on(resolve(options, progress))?;
+    let platform = options.platform.clone().unwrap_or_else(Platform::host);
+    let (image, _) = content(store, &runtime, &found, &platform, progress)?;
+    store.sync()?;
+    store.forget_wanted(&image.manifest.digest);
+    Ok(())
+}
+
+/// Fetch config and layers; whether anything was missing.
+fn content(
+    store: &Store,
+    runtime: &tokio::runtime::Runtime,
+    found: &Found,
+    platform: &Platform,
+    progress: &dyn Progress,
+) -> Result<(Image, bool)> {
     let (document, manifest, list) = runtime.block_on(choose(found, platform))?;
     let asked = trust::Asked { reference: &found.reference, digests: &[&found.document.digest, &document.digest] };
     runtime.block_on(trust::check(&asked, &found.client))?;
-    let config = if store.has_blob(&manifest.config.digest, Some(manifest.config.size)) {
-        store.read_blob(&manifest.config.digest, manifest.config.size)
-    } else {
-        runtime.block_on(found.client.document(&manifest.config.digest, manifest.config.size))
-    }?;
+    // One that is damaged is fetched anew.
+    let config = match store.read_blob(&manifest.config.digest, manifest.config.size) {
+        Ok(config) => config,
+        Err(_) => runtime.block_on(found.client.document(&manifest.config.digest, manifest.config.size))?,
+    };
     let parsed =
         ImageConfig::parse(&config).with_context(|| format!("config {} is damaged", manifest.config.digest))?;
     check_platform(&parsed, platform, progress)?;
     let wanted = match_layers(&manifest, &parsed)?;
-    network(store, runtime, &found.client, &wanted, progress)?;
+    let lacks_blob = |layer: &ImageLayer| !store.has_blob(&layer.digest, Some(layer.size));
+    let changed = wanted.iter().any(|layer| lacks_blob(layer) || !store.has_layer(&layer.diff_id));
+    if wanted.iter().any(lacks_blob) {
+        let blobs = wanted.iter().map(|layer| layer.digest.clone()).collect();
+        let layers = wanted.iter().map(|layer| layer.diff_id.clone()).collect();
+        store.note_wanted(&document.digest, &Wanted { blobs, layers })?;
+    }
+    if let Err(error) = network(store, runtime, &found.client, &wanted, progress) {
+        // What is wrong once is wrong tomorrow; all else is kept, to go on with.
+        if kind(&error) == Kind::BadData {
+            store.forget_wanted(&document.digest);
+        }
+        store.note_garbage();
+        return Err(error);
+    }
     keep_document(store, &config, &manifest.config.digest)?;
     keep_document(store, &document.bytes, &document.digest)?;
     if list.is_some() {
         keep_document(store, &found.document.bytes, &found.document.digest)?;
     }
-    let manifest_ref = ManifestRef {
-        digest: document.digest.clone(),
-        size: document.bytes.len() as u64,
-        media_type: manifest.media_type.clone(),
-    };
-    store.sync()?;
-    let name = found.reference.stored_name();
-    store.tag(&name, &manifest_ref, list.as_ref())?;
-    Ok(Image {
+    let manifest_ref =
+        ManifestRef { digest: document.digest, size: document.bytes.len() as u64, media_type: manifest.media_type };
+    let image = Image {
         id: manifest.config.digest,
         manifest: manifest_ref,
-        names: vec![name],
+        names: Vec::new(),
         past_names: Vec::new(),
         list,
         config: parsed,
         layers: wanted,
         annotations: manifest.annotations,
-    })
+    };
+    Ok((image, changed))
 }
 
 /// From what the registry has under the name to the manifest for the platform.
@@ -272,6 +312,8 @@ pub(super) fn check_platform(config: &ImageConfig, wanted: &Platform, progress: 
 struct Order {
     digest: Digest,
     size: u64,
+    /// The first byte that is missing.
+    from: u64,
     to: mpsc::Sender<Vec<u8>>,
     failure: Arc<Mutex<Option<anyhow::Error>>>,
 }
@@ -297,7 +339,7 @@ fn network(
             while let Some(order) = incoming.recv().await {
                 let client = Arc::clone(client);
                 tasks.spawn(async move {
-                    if let Err(error) = client.blob(&order.digest, order.size, &order.to).await {
+                    if let Err(error) = client.blob(&order.digest, order.size, order.from, &order.to).await {
                         *order.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     }
                 });
@@ -314,12 +356,16 @@ struct Ordering {
 }
 
 impl Blobs for Ordering {
-    fn open(&self, layer: &ImageLayer) -> Result<Box<dyn Pieces + Send>> {
-        let (to, from) = mpsc::channel(QUEUE);
+    fn open(&self, layer: &ImageLayer, from: u64) -> Result<Box<dyn Pieces + Send>> {
+        let (to, incoming) = mpsc::channel(QUEUE);
         let failure = Arc::default();
-        let order = Order { digest: layer.digest.clone(), size: layer.size, to, failure: Arc::clone(&failure) };
+        let order = Order { digest: layer.digest.clone(), size: layer.size, from, to, failure: Arc::clone(&failure) };
         self.orders.send(order).map_err(|_| fault(Kind::Other, "the network has stopped"))?;
-        Ok(Box::new(Incoming { from, failure }))
+        Ok(Box::new(Incoming { from: incoming, failure }))
+    }
+
+    fn is_remote(&self) -> bool {
+        true
     }
 }
 

@@ -203,11 +203,11 @@ impl Client {
         .await
     }
 
-    /// Stream a blob of exactly `size` bytes into `sink`; the receiver verifies the digest.
+    /// Stream a blob of exactly `size` bytes into `sink`, beginning with byte `from`; the receiver verifies the digest.
     ///
     /// A broken connection is taken up where it broke. When the receiver has gone, this ends without an error.
-    pub async fn blob(&self, digest: &Digest, size: u64, sink: &Sender<Vec<u8>>) -> Result<()> {
-        let mut flow = Flow { sink, pending: Vec::new(), done: 0 };
+    pub async fn blob(&self, digest: &Digest, size: u64, from: u64, sink: &Sender<Vec<u8>>) -> Result<()> {
+        let mut flow = Flow { sink, pending: Vec::new(), done: from };
         let mut failures = 0;
         for _ in 0..MOST_RESUMES {
             let before = flow.done;

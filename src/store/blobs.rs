@@ -5,12 +5,12 @@
 
 use super::Store;
 use crate::base::digest::{Algorithm, Digest, Hasher};
-use crate::base::error::{Fault, Kind, fault};
+use crate::base::error::{Fault, Kind, fault, kind};
 use crate::base::fs::read_limited;
 use crate::base::temp::TempDir;
 use anyhow::{Context, Result};
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
 
 impl Store {
@@ -36,6 +36,11 @@ impl Store {
         rustix::fs::open(self.blob_path(digest), flags, rustix::fs::Mode::empty())
             .map(File::from)
             .map_err(|error| missing(digest, std::io::Error::from(error)))
+    }
+
+    /// Take a blob away that is not what it should be.
+    pub fn remove_blob(&self, digest: &Digest) -> Result<()> {
+        std::fs::remove_file(self.blob_path(digest)).with_context(|| format!("cannot remove blob `{digest}`"))
     }
 
     /// Keep a document. It is synced when this returns. The caller holds a lease.
@@ -65,39 +70,57 @@ impl Store {
         let folder = TempDir::new(&self.dirs)?;
         let path = folder.path().join("blob");
         let file = File::create_new(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
-        Ok(BlobWriter {
-            store: self.clone(),
-            folder,
-            path,
-            file,
-            size: 0,
-            sha256: Some(Hasher::new(Algorithm::Sha256)),
-            sha512: None,
-        })
+        let mut writer = BlobWriter::of_partial(self, path, file, Algorithm::Sha256);
+        writer.folder = Some(folder);
+        Ok(writer)
     }
 }
 
-/// A blob in the making. Dropped without [`BlobWriter::finish`], it leaves nothing.
+/// A blob in the making. Dropped without [`BlobWriter::finish`], it leaves nothing, or what it is to go on with.
 ///
 /// Written without a buffer of its own: write in large pieces.
 pub struct BlobWriter {
     store: Store,
-    folder: TempDir,
+    /// Ours to remove; a partial blob has none.
+    folder: Option<TempDir>,
     path: PathBuf,
     file: File,
     size: u64,
-    sha256: Option<Hasher>,
-    sha512: Option<Hasher>,
+    hasher: Hasher,
 }
 
 impl BlobWriter {
     /// Expect a digest of this algorithm; to be called before the first write if it is not SHA-256.
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
-        if algorithm == Algorithm::Sha512 {
-            self.sha256 = None;
-            self.sha512 = Some(Hasher::new(algorithm));
-        }
+        self.hasher = Hasher::new(algorithm);
         self
+    }
+
+    /// Go on with a file, of which [`BlobWriter::replay`] takes in what is there.
+    pub(super) fn of_partial(store: &Store, path: PathBuf, file: File, algorithm: Algorithm) -> Self {
+        Self { store: store.clone(), folder: None, path, file, size: 0, hasher: Hasher::new(algorithm) }
+    }
+
+    /// The bytes that an earlier writer left and that were not taken in yet.
+    pub fn waiting(&self) -> Result<u64> {
+        let length = self.file.metadata().with_context(|| format!("cannot look at `{}`", self.path.display()))?.len();
+        Ok(length.saturating_sub(self.size))
+    }
+
+    /// Take in what an earlier writer left, and hand it on piece by piece; to be called before the first write.
+    /// Returns its length.
+    pub fn replay(&mut self, sink: &mut dyn FnMut(&[u8])) -> Result<u64> {
+        let mut piece = vec![0; 256 << 10];
+        loop {
+            let count = self.file.read(&mut piece).with_context(|| format!("cannot read `{}`", self.path.display()))?;
+            let bytes = piece.get(..count).unwrap_or_default();
+            if bytes.is_empty() {
+                return Ok(self.size);
+            }
+            self.hasher.update(bytes);
+            self.size += count as u64;
+            sink(bytes);
+        }
     }
 
     /// How many bytes were written.
@@ -106,31 +129,51 @@ impl BlobWriter {
     }
 
     /// The digest of what was written, without an expectation; publishes under that.
-    pub fn finish_as_found(mut self) -> Result<Digest> {
-        let found = self.hasher()?.finish();
-        self.publish(&found)?;
+    pub fn finish_as_found(self) -> Result<Digest> {
+        let (found, rest) = self.hashed();
+        rest.publish(&found)?;
         Ok(found)
     }
 
-    /// Verify digest and size, sync, and give the blob its name.
-    pub fn finish(mut self, expect: &Digest, size: Option<u64>) -> Result<()> {
+    /// Verify digest and size, sync, and give the blob its name. What is not as expected is not gone on with.
+    pub fn finish(self, expect: &Digest, size: Option<u64>) -> Result<()> {
+        let path = self.path.clone();
+        let result = self.finish_verified(expect, size);
+        if result.as_ref().is_err_and(|error| kind(error) == Kind::BadData) {
+            let _ = std::fs::remove_file(path);
+        }
+        result
+    }
+
+    fn finish_verified(self, expect: &Digest, size: Option<u64>) -> Result<()> {
         if let Some(size) = size.filter(|size| *size != self.size) {
             return Err(fault(
                 Kind::BadData,
                 format!("blob `{expect}` has {} bytes where {size} were announced", self.size),
             ));
         }
-        let found = self.hasher()?.finish();
+        let (found, rest) = self.hashed();
         if found != *expect {
             return Err(fault(Kind::BadData, format!("blob `{expect}` came with other content, `{found}`")));
         }
-        self.publish(expect)
+        rest.publish(expect)
     }
 
-    fn hasher(&mut self) -> Result<Hasher> {
-        self.sha256.take().or_else(|| self.sha512.take()).context("the blob has no digest")
+    fn hashed(self) -> (Digest, Hashed) {
+        let Self { store, folder, path, file, hasher, .. } = self;
+        (hasher.finish(), Hashed { store, folder, path, file })
     }
+}
 
+/// A blob whose digest is known.
+struct Hashed {
+    store: Store,
+    folder: Option<TempDir>,
+    path: PathBuf,
+    file: File,
+}
+
+impl Hashed {
     fn publish(self, digest: &Digest) -> Result<()> {
         let deed = || format!("cannot keep blob `{digest}`");
         self.file.sync_data().with_context(deed)?;
@@ -150,9 +193,7 @@ impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let written = self.file.write(bytes)?;
         let done = bytes.get(..written).unwrap_or(bytes);
-        if let Some(hasher) = self.sha256.as_mut().or(self.sha512.as_mut()) {
-            hasher.update(done);
-        }
+        self.hasher.update(done);
         self.size += written as u64;
         Ok(written)
     }

@@ -7,7 +7,7 @@
 use super::layers::{dead, mark};
 use super::remove::remove_tree_at;
 use super::usage::{allocated, disk_usage};
-use super::{ManifestRef, Store};
+use super::{ManifestRef, Partials, Store};
 use crate::base::digest::Digest;
 use crate::base::error::{Kind, kind};
 use crate::base::lock::{Lock, Share};
@@ -73,7 +73,7 @@ impl Store {
     /// caller is root in its namespace. One that holds a lease itself drops it first.
     pub fn collect_garbage(&self, layers_in_use: &HashSet<Digest>) -> Result<u64> {
         match self.garbage()? {
-            Some(garbage) => garbage.collect(layers_in_use),
+            Some(garbage) => garbage.collect(layers_in_use, Partials::Old),
             None => Ok(0),
         }
     }
@@ -100,11 +100,17 @@ impl Store {
         self.dirs.data.join("garbage")
     }
 
-    fn marks(&self, layers_in_use: &HashSet<Digest>, without: &HashSet<Digest>) -> Result<Marks> {
+    fn marks(&self, layers_in_use: &HashSet<Digest>, without: &HashSet<Digest>, partials: Partials) -> Result<Marks> {
         let mut marks = Marks { blobs: HashSet::new(), layers: layers_in_use.clone() };
         for entry in self.entries()?.into_iter().filter(|entry| !without.contains(&entry.manifest.digest)) {
             marks.blobs.extend(entry.list);
             self.mark_manifest(&entry.manifest, &mut marks)?;
+        }
+        if partials == Partials::Old {
+            for wanted in self.wanted() {
+                marks.blobs.extend(wanted.blobs);
+                marks.layers.extend(wanted.layers);
+            }
         }
         Ok(marks)
     }
@@ -142,26 +148,29 @@ impl Store {
 }
 
 impl Garbage<'_> {
-    /// What [`Garbage::collect`] would free if the manifests in `without` were forgotten first.
+    /// What [`Garbage::collect`] of all partial blobs would free if the manifests in `without` were forgotten first.
     pub fn measure(&self, layers_in_use: &HashSet<Digest>, without: &HashSet<Digest>) -> Result<u64> {
-        let marks = self.store.marks(layers_in_use, without)?;
+        let marks = self.store.marks(layers_in_use, without, Partials::All)?;
         let mut sweep = Sweep { dry: true, ..Sweep::default() };
         sweep.blobs(&self.store.dirs.oci(), &marks.blobs);
         sweep.layers(&self.store.dirs.layers(), &marks.layers);
         sweep.leftovers(self.store);
+        sweep.partials(self.store, Partials::All);
         sweep.bury(&self.store.dirs.layers());
         sweep.failure.map_or(Ok(sweep.freed), Err)
     }
 
-    /// Delete every blob and layer that no name and nothing in `layers_in_use` reaches; returns the bytes freed.
+    /// Delete every blob and layer that no name and nothing in `layers_in_use` reaches, and partial blobs; returns the
+    /// bytes freed.
     ///
     /// Goes on after a failure; the first one is returned in the end.
-    pub fn collect(self, layers_in_use: &HashSet<Digest>) -> Result<u64> {
-        let marks = self.store.marks(layers_in_use, &HashSet::new())?;
+    pub fn collect(self, layers_in_use: &HashSet<Digest>, partials: Partials) -> Result<u64> {
+        let marks = self.store.marks(layers_in_use, &HashSet::new(), partials)?;
         let mut sweep = Sweep::default();
         sweep.blobs(&self.store.dirs.oci(), &marks.blobs);
         sweep.layers(&self.store.dirs.layers(), &marks.layers);
         sweep.leftovers(self.store);
+        sweep.partials(self.store, partials);
         // Last, so that a collection that fails or is killed is begun again.
         if sweep.failure.is_none() {
             let _ = std::fs::remove_file(self.store.garbage_path());
@@ -251,6 +260,13 @@ impl Sweep {
                 self.remove_file(&mark(&path));
                 self.remove_file(&path.with_extension("size"));
             }
+        }
+    }
+
+    /// What pulls have left.
+    fn partials(&mut self, store: &Store, which: Partials) {
+        for path in store.unwanted_partials(which) {
+            self.remove_file(&path);
         }
     }
 

@@ -49,13 +49,24 @@ impl Store {
     ///
     /// Reads the stream to its end. Several threads may unpack different layers at once. On an error, nothing is left.
     pub fn unpack_layer(&self, diff_id: &Digest, tar: &mut dyn Read) -> Result<LayerStats> {
+        let made = self.unpack_aside(diff_id, tar)?;
+        let stats = made.stats;
+        self.publish_aside(diff_id, made)?;
+        Ok(stats)
+    }
+
+    /// Unpack a layer that must be the one of that diff id, without giving it its name.
+    pub(super) fn unpack_aside(&self, diff_id: &Digest, tar: &mut dyn Read) -> Result<Unpacked> {
         let made = self.unpack(tar, diff_id.algorithm()).with_context(|| format!("cannot unpack layer `{diff_id}`"))?;
         if made.diff_id != *diff_id {
             return Err(fault(Kind::BadData, format!("layer `{diff_id}` has other content, `{}`", made.diff_id)));
         }
-        self.publish(&made.root, &self.layer_path(diff_id))
-            .with_context(|| format!("cannot keep layer `{diff_id}`"))?;
-        Ok(made.stats)
+        Ok(made)
+    }
+
+    /// Give what was unpacked its name, in place of what has it.
+    pub(super) fn publish_aside(&self, diff_id: &Digest, made: Unpacked) -> Result<()> {
+        self.publish(&made.root, &self.layer_path(diff_id)).with_context(|| format!("cannot keep layer `{diff_id}`"))
     }
 
     /// As [`Store::unpack_layer`], of a stream whose diff id is not known before; the caller does not hold its lock.
@@ -112,11 +123,18 @@ impl Store {
 }
 
 /// A tree without a name; it goes when this is dropped.
-struct Unpacked {
+pub(super) struct Unpacked {
     _temp: TempDir,
     root: PathBuf,
     stats: LayerStats,
     diff_id: Digest,
+}
+
+impl Unpacked {
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
 }
 
 /// The mark of a layer that may not be on the disk yet.

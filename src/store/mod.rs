@@ -9,6 +9,7 @@
 //!     blobs/{sha256,sha512}/<hex>            raw manifests, configs, layers; synced before they get their name
 //!   oci.lock                                 held exclusively while index.json is edited; readers need no lock
 //!   content.lock                             the lease, see below
+//!   partial/                                 blobs that have come in part, see `partial`
 //!   garbage                                  there is something to collect, see `gc`
 //!   layers/<hex>/                            a layer unpacked, by diff id: the folder that overlay mounts
 //!   layers/<hex>.lock                        held while somebody unpacks it
@@ -30,6 +31,8 @@
 //! held only while garbage is marked and renamed away, not while it is deleted.
 
 mod blobs;
+mod check;
+mod compare;
 mod copy;
 pub mod driver;
 mod gc;
@@ -37,6 +40,7 @@ mod index;
 mod layers;
 pub mod layout;
 pub mod overlay;
+mod partial;
 mod remove;
 pub use remove::remove_tree_at;
 mod sizes;
@@ -44,9 +48,11 @@ pub mod unpack;
 mod usage;
 
 pub use blobs::BlobWriter;
+pub use check::Condition;
 pub use copy::copy_layers;
 pub use gc::Garbage;
 pub use index::{Entry, ManifestRef};
+pub use partial::{Partials, Wanted};
 pub use unpack::LayerStats;
 pub use usage::disk_usage;
 

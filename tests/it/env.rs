@@ -186,8 +186,8 @@ impl TestEnv {
                 left.push(format!("cannot remove the containers\n{outcome}"));
             }
         }
-        // What is about to end gets a moment.
-        let until = Instant::now() + Duration::from_secs(if unwinding { 0 } else { 5 });
+        // What is about to end gets its time: a collection of garbage is polite to all others.
+        let until = Instant::now() + Duration::from_secs(if unwinding { 0 } else { 30 });
         while !self.processes_but_holder().is_empty() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -62,6 +62,7 @@ mod pull;
 mod push;
 mod rename;
 mod restart;
+mod resume;
 mod rights;
 mod run;
 mod sandbox;

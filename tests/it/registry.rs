@@ -6,7 +6,7 @@ use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ pub enum Body {
     Endless,
     /// No answer at all: the connection is closed.
     HangUp,
+    /// All of it, in small chunks with a breath between, so that somebody can interrupt it. What is sent is counted.
+    Paced(Vec<u8>),
 }
 
 impl Answer {
@@ -98,6 +100,7 @@ struct State {
     auth: Mutex<Auth>,
     script: Mutex<Option<Arc<Script>>>,
     closing: AtomicBool,
+    paced: AtomicU64,
     address: SocketAddr,
 }
 
@@ -106,6 +109,8 @@ pub struct Registry {
     state: Arc<State>,
 }
 
+/// What a paced body is cut into.
+const CHUNK: usize = 16 << 10;
 const TOKEN: &str = "token-of-the-test";
 
 impl Registry {
@@ -121,6 +126,7 @@ impl Registry {
             auth: Mutex::new(Auth::None),
             script: Mutex::new(None),
             closing: AtomicBool::new(false),
+            paced: AtomicU64::new(0),
             address: listener.local_addr().unwrap(),
         });
         let shared = state.clone();
@@ -207,6 +213,11 @@ impl Registry {
         self.state.asked.lock().unwrap().clone()
     }
 
+    /// How many bytes were sent of paced bodies.
+    pub fn paced(&self) -> u64 {
+        self.state.paced.load(Ordering::Relaxed)
+    }
+
     /// How many requests had this in their path.
     pub fn count(&self, part: &str) -> usize {
         self.asked().iter().filter(|asked| asked.path.contains(part)).count()
@@ -268,7 +279,7 @@ fn write_answer(state: &State, writer: &mut TcpStream, asked: &Asked, answer: An
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     let length = match &answer.body {
-        Body::Whole(bytes) => bytes.len(),
+        Body::Whole(bytes) | Body::Paced(bytes) => bytes.len(),
         Body::Cut(_, length) | Body::Stall(_, length) => *length,
         Body::Endless => 1 << 50,
         Body::HangUp => 0,
@@ -295,6 +306,12 @@ fn write_answer(state: &State, writer: &mut TcpStream, asked: &Asked, answer: An
             false
         }
         Body::HangUp => false,
+        Body::Paced(bytes) => bytes.chunks(CHUNK).all(|chunk| {
+            std::thread::sleep(Duration::from_millis(1));
+            let sent = writer.write_all(chunk).is_ok();
+            state.paced.fetch_add(if sent { chunk.len() as u64 } else { 0 }, Ordering::Relaxed);
+            sent
+        }),
         Body::Endless => {
             while writer.write_all(&[0; 64 * 1024]).is_ok() && !state.closing.load(Ordering::Relaxed) {}
             false

@@ -1,7 +1,8 @@
 //! `box system`, and `image prune`: what there is, what could go, and what then goes.
 
 use crate::env::{TestEnv, eventually};
-use crate::image::Image;
+use crate::image::{Image, Packed, shared_archive};
+use crate::registry::Registry;
 use crate::tarball::Tar;
 use std::path::Path;
 
@@ -48,7 +49,10 @@ fn df_agrees_with_the_file_system() {
     assert!(table.starts_with("TYPE ") && table.contains("\nLocal Volumes"), "{table}");
     let verbose = env.box_(&["system", "df", "-v"]).ok();
     assert!(verbose.contains("UNIQUE SIZE") && verbose.contains("localhost/u"), "{verbose}");
-    assert_eq!(env.box_(&["system", "df", "--format", "{{.Type}}"]).ok(), "Images\nContainers\nLocal Volumes");
+    assert_eq!(
+        env.box_(&["system", "df", "--format", "{{.Type}}"]).ok(),
+        "Images\nContainers\nLocal Volumes\nLeftovers"
+    );
 }
 
 #[test]
@@ -101,4 +105,46 @@ fn rmi_frees_behind_the_users_back() {
     std::fs::write(env.data().join("garbage"), "").unwrap();
     env.box_(&["rmi", "--ignore", "nonesuch"]).ok();
     eventually("the stray to go", || !env.data().join("oci/blobs/sha256").join("a".repeat(64)).exists());
+}
+
+#[test]
+fn check_finds_damage_and_fetches_again() {
+    let registry = Registry::start();
+    let built = Image::payload().packed(Tar::new().file("more", 0o644, "more").finish(), Packed::Gzip).build();
+    registry.push("app", "v1", &built);
+    let env = TestEnv::new();
+    env.file("config/containers/registries.conf", registry.conf());
+    let name = registry.name("app:v1");
+    env.box_(&["pull", "-q", &name]).ok();
+    assert_eq!(env.box_(&["system", "check"]).ok(), "");
+    let shell = |script: &str| env.cmd(&["unshare", "sh", "-c", script]).run().ok();
+    let blob = |digits: &str| env.data().join("oci/blobs/sha256").join(digits);
+    let harms = [
+        ("a blob", format!("echo x > {}", blob(built.layers[1].digest.digits()).display()), "has 2 bytes, not"),
+        ("a missing blob", format!("rm {}", blob(built.layers[0].digest.digits()).display()), "is missing"),
+        ("the config", format!("echo x > {}", blob(built.config.digest.digits()).display()), "blob sha256:"),
+        ("the manifest", format!("rm {}", blob(built.manifest.digest.digits()).display()), "is missing"),
+        ("a file", format!("for f in {}/layers/*/more; do echo x > $f; done", env.data().display()), "`/more` has"),
+        ("an owner", format!("chown 1:1 {}/layers/*/data", env.data().display()), "`/data` has another owner"),
+        ("a layer", format!("rm -r {}/layers/*/bin", env.data().display()), "`/` has other entries"),
+    ];
+    for (what, script, says) in harms {
+        shell(&script);
+        let found = env.box_(&["system", "check"]);
+        found.ends(125).says("damaged").hints("--repair");
+        assert!(found.out().contains(says), "{what}: {found}");
+        let repaired = env.box_(&["system", "check", "--repair"]);
+        assert!(repaired.ok().contains(": repaired"), "{what}: {repaired}");
+        assert_eq!(env.box_(&["system", "check"]).ok(), "", "{what}");
+        assert_eq!(
+            env.box_(&["run", "--rm", "--network", "none", &name, "cat", "/more", "/data"]).ok(),
+            "moreof the image"
+        );
+    }
+    // What came from no registry cannot be fetched.
+    env.load(&shared_archive());
+    shell(&format!("cd {} && rm -r oci/blobs/sha256 && mkdir oci/blobs/sha256", env.data().display()));
+    let outcome = env.box_(&["system", "check", "--repair"]);
+    outcome.ends(125);
+    assert!(outcome.out().contains("came from no registry") && outcome.out().contains(": repaired"), "{outcome}");
 }

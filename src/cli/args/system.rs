@@ -8,6 +8,8 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 #[command(defer = true, disable_help_subcommand = true)]
 pub enum SystemVerb {
+    /// Verify what is stored
+    Check(Check),
     /// Show what images, containers and volumes take on the disk
     Df(Df),
     /// Remove all that is not used
@@ -19,6 +21,31 @@ pub enum SystemVerb {
     Events(super::host::Events),
     /// Print what this host and this box can do
     Info(super::host::Info),
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  box system check
+  box system check --repair   fetch again what is damaged";
+
+/// Verify what is stored
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box system check [OPTIONS]",
+    after_help = CHECK_EXAMPLES,
+    after_long_help = format!("{CHECK_EXAMPLES}\n\nExit status:\n  0    All is well, or was put right.\n  125  Something is damaged."),
+    long_about = "Reads every blob of every image and compares it with its digest, unpacks every layer once more and compares \
+                  the files, and prints a line for what is not as it should be. With --repair, layers are unpacked anew, and \
+                  what cannot be put right from the store is fetched again from where it came."
+)]
+pub struct Check {
+    /// Only look whether everything is there
+    #[arg(short, long)]
+    pub quick: bool,
+    /// Put right what is damaged
+    #[arg(short, long)]
+    pub repair: bool,
 }
 
 const DF_EXAMPLES: &str = "\
@@ -39,8 +66,9 @@ Fields of --format:
     after_help = DF_EXAMPLES,
     after_long_help = format!("{DF_EXAMPLES}\n\n{DF_DETAILS}\n\n{EXIT_STATUS}"),
     long_about = "Shows what is used on the disk, in allocated blocks: the compressed blobs of images as well as their \
-                  unpacked layers. What several images share is counted once. RECLAIMABLE is what `box image prune -a`, \
-                  `box container prune` and the removal of the containers would free."
+                  unpacked layers. What several images share is counted once. RECLAIMABLE is what `box image prune -a` \
+                  and `box container prune` would free. Leftovers are what is kept of pulls that were broken off, and \
+                  content that is not collected yet."
 )]
 pub struct Df {
     /// Each image, container and volume

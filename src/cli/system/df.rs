@@ -88,6 +88,13 @@ fn lines(usage: &Usage) -> Vec<Line> {
             size: usage.volumes.iter().map(|volume| volume.size).sum(),
             reclaimable: usage.volumes.iter().filter(|volume| volume.links == 0).map(|volume| volume.size).sum(),
         },
+        Line {
+            kind: "Leftovers",
+            total: usage.partial_blobs,
+            active: 0,
+            size: usage.leftovers,
+            reclaimable: usage.leftovers,
+        },
     ]
 }
 

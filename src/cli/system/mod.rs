@@ -1,5 +1,6 @@
 //! Verbs below `box system`.
 
+mod check;
 mod df;
 mod prune;
 
@@ -10,6 +11,7 @@ use anyhow::Result;
 /// `box system …`.
 pub fn system(verb: &SystemVerb, globals: &Globals) -> Result<u8> {
     match verb {
+        SystemVerb::Check(args) => check::check(args, globals),
         SystemVerb::Df(args) => df::df(args, globals),
         SystemVerb::Prune(args) => prune::prune(args, globals),
         SystemVerb::Boot(verb) => super::boot::boot(verb, globals),

@@ -1,0 +1,34 @@
+//! `system check`: verifies what is stored.
+
+use crate::base::error::{Fault, Kind};
+use crate::cli::args::Globals;
+use crate::cli::args::system::Check;
+use crate::cli::errors::escape;
+use crate::cli::output::print_line;
+use crate::cli::session;
+use crate::container;
+use crate::image::CheckOptions;
+use anyhow::Result;
+
+/// `box system check`: a line for what is wrong, and 125 if anything stays so.
+pub fn check(args: &Check, globals: &Globals) -> Result<u8> {
+    let engine = session::open(globals)?;
+    let options = CheckOptions { quick: args.quick, repair: args.repair };
+    let mut left = Vec::new();
+    for damage in container::check(&engine, options)? {
+        let state = match &damage.repaired {
+            Some(Ok(())) => ": repaired".to_owned(),
+            Some(Err(why)) => format!(": cannot be repaired: {why}"),
+            None => String::new(),
+        };
+        print_line(&escape(&format!("{} of image {} {}{state}", damage.object, damage.image, damage.what)))?;
+        if !matches!(damage.repaired, Some(Ok(()))) {
+            left.push(damage.image);
+        }
+    }
+    left.dedup();
+    let Some(first) = left.first() else { return Ok(0) };
+    let fault = Fault::new(Kind::BadData, format!("{} of the images in the store are damaged", left.len()));
+    let hint = if args.repair { format!("box rmi -f {first}") } else { "box system check --repair".to_owned() };
+    Err(fault.hint(hint).into())
+}
