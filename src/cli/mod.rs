@@ -10,9 +10,12 @@ mod boot;
 mod complete;
 mod cp;
 mod doctor;
+mod commit;
+mod diff;
 mod errors;
 mod events;
 mod exec;
+mod export;
 mod healthcheck;
 mod history;
 mod image;
@@ -136,6 +139,9 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Rmi(args) => rmi::rmi(&args, globals),
         Verb::Tag(args) => tag::tag(&args, globals),
         Verb::Load(args) => load::load(&args, globals),
+        Verb::Commit(args) => commit::commit(&args, globals),
+        Verb::Export(args) => export::export(&args, globals),
+        Verb::Diff(args) => diff::diff(&args, diff::Of::Any, globals),
         Verb::Import(args) => import::import(&args, globals),
         Verb::Untag(args) => untag::untag(&args, globals),
         Verb::History(args) => history::history(&args, globals),
@@ -179,6 +185,9 @@ fn dispatch_container(verb: ContainerVerb, globals: &Globals) -> Result<u8> {
         ContainerVerb::Top(args) => Verb::Top(args),
         ContainerVerb::Cp(args) => Verb::Cp(args),
         ContainerVerb::Healthcheck(args) => return healthcheck::run(&args, globals),
+        ContainerVerb::Commit(args) => Verb::Commit(args),
+        ContainerVerb::Export(args) => Verb::Export(args),
+        ContainerVerb::Diff(args) => return diff::diff(&args, diff::Of::Container, globals),
         ContainerVerb::Prune(args) => return prune::prune(&args, globals),
         ContainerVerb::Logs(args) => Verb::Logs(args),
         ContainerVerb::Exec(args) => Verb::Exec(args),
@@ -204,6 +213,7 @@ fn dispatch_image(verb: ImageVerb, globals: &Globals) -> Result<u8> {
         ImageVerb::Rm(args) => Verb::Rmi(args),
         ImageVerb::Tag(args) => Verb::Tag(args),
         ImageVerb::Load(args) => Verb::Load(args),
+        ImageVerb::Diff(args) => return diff::diff(&args, diff::Of::Image, globals),
         ImageVerb::Import(args) => Verb::Import(args),
         ImageVerb::Untag(args) => Verb::Untag(args),
         ImageVerb::History(args) => Verb::History(args),

@@ -94,7 +94,7 @@ pub fn remove_image(engine: &Engine, text: &str, force: bool) -> Result<Vec<Remo
 }
 
 /// Do work that uses threads in a forked child, in U0; its text or its error comes back.
-fn in_child(engine: &Engine, work: impl FnOnce() -> Result<String>) -> Result<String> {
+pub(super) fn in_child(engine: &Engine, work: impl FnOnce() -> Result<String>) -> Result<String> {
     let (reading, writing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("cannot make a pipe")?;
     let pid = match process::fork().context("cannot fork")? {
         Fork::Child => {

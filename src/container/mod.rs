@@ -2,6 +2,7 @@
 
 mod again;
 mod collect;
+mod commit;
 pub mod config;
 mod copy;
 mod create;
@@ -44,9 +45,11 @@ mod stop;
 pub mod top;
 mod usage;
 mod update;
+mod view;
 mod wait;
 
 pub use collect::collect_behind;
+pub use commit::{CommitRequest, commit, export};
 pub use copy::{CopyOptions, Side, copy, split_path};
 pub use create::create;
 pub use exec::{ExecRequest, exec};
@@ -70,6 +73,7 @@ pub use start::{Mode, Started, Terminal, attach, start};
 pub use stop::{StopOptions, Stopping, ask, kill, stop, stopped};
 pub use update::update;
 pub use usage::{ContainerUsage, ImageUsage, Usage, usage};
+pub use view::{diff, diff_images};
 pub use wait::{Condition, WaitOptions, wait, wait_any};
 
 use crate::base::error::Fault;

@@ -191,6 +191,18 @@ pub fn new_layer(
     Ok(NewLayer { diff_id, digest, size })
 }
 
+/// As [`new_layer`], of an archive that is not packed: it is hashed only once.
+pub fn new_plain_layer(store: &Store, name: &str, pieces: Box<dyn Pieces + Send>) -> Result<NewLayer> {
+    let writer = Some(store.blob_writer()?);
+    let reader = Reader { name, pieces, writer, expect: None, took: &|_| {}, came: &|| {} };
+    let (kept, unpacked) = side_by_side(reader, |tar| store.unpack_unnamed(tar))?;
+    let writer = kept.context("the layer was not kept")?;
+    let size = writer.size();
+    let digest = writer.finish_as_found()?;
+    store.publish_new_layer(&digest, unpacked)?;
+    Ok(NewLayer { diff_id: digest.clone(), digest, size })
+}
+
 /// Read a layer's blob from the store, unpacked.
 pub fn unpacked<T>(store: &Store, layer: &ImageLayer, take: impl FnOnce(&mut dyn Read) -> Result<T>) -> Result<T> {
     let pieces = Box::new(FilePieces(store.open_blob(&layer.digest)?));

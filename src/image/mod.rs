@@ -5,6 +5,7 @@
 
 mod archive;
 mod check;
+mod commit;
 mod compose;
 mod fetch;
 mod find;
@@ -30,6 +31,7 @@ pub mod trust;
 mod writer;
 
 pub use check::{CheckOptions, Damage, check};
+pub use commit::{CommitOptions, commit};
 pub use compose::ManifestFormat;
 pub use find::{find, list, names_of};
 pub use history::{Step, history};

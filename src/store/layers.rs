@@ -57,9 +57,10 @@ impl Store {
 
     /// Unpack a layer that must be the one of that diff id, without giving it its name.
     pub(super) fn unpack_aside(&self, diff_id: &Digest, tar: &mut dyn Read) -> Result<Unpacked> {
-        let made = self.unpack(tar, diff_id.algorithm()).with_context(|| format!("cannot unpack layer `{diff_id}`"))?;
-        if made.diff_id != *diff_id {
-            return Err(fault(Kind::BadData, format!("layer `{diff_id}` has other content, `{}`", made.diff_id)));
+        let made =
+            self.unpack(tar, Some(diff_id.algorithm())).with_context(|| format!("cannot unpack layer `{diff_id}`"))?;
+        if let Some(found) = made.diff_id.as_ref().filter(|found| *found != diff_id) {
+            return Err(fault(Kind::BadData, format!("layer `{diff_id}` has other content, `{found}`")));
         }
         Ok(made)
     }
@@ -71,17 +72,30 @@ impl Store {
 
     /// As [`Store::unpack_layer`], of a stream whose diff id is not known before; the caller does not hold its lock.
     pub fn unpack_new_layer(&self, tar: &mut dyn Read) -> Result<Digest> {
-        let made = self.unpack(tar, Algorithm::Sha256).context("cannot unpack the layer")?;
-        let _lock = self.lock_layer(&made.diff_id)?;
-        if !self.has_layer(&made.diff_id) {
-            self.publish(&made.root, &self.layer_path(&made.diff_id)).context("cannot keep the layer")?;
-            self.note_layer_size(&made.diff_id, made.stats.bytes);
+        let made = self.unpack(tar, Some(Algorithm::Sha256)).context("cannot unpack the layer")?;
+        let diff_id = made.diff_id.clone().context("the layer was not hashed")?;
+        self.publish_new_layer(&diff_id, made)?;
+        Ok(diff_id)
+    }
+
+    /// Unpack a layer whose digest somebody else computes meanwhile: for [`Store::publish_new_layer`].
+    pub fn unpack_unnamed(&self, tar: &mut dyn Read) -> Result<Unpacked> {
+        self.unpack(tar, None).context("cannot unpack the layer")
+    }
+
+    /// Give what was unpacked the name of its diff id, unless the layer is there already.
+    pub fn publish_new_layer(&self, diff_id: &Digest, made: Unpacked) -> Result<()> {
+        let _lock = self.lock_layer(diff_id)?;
+        if !self.has_layer(diff_id) {
+            let content = made.stats.bytes;
+            self.publish_aside(diff_id, made)?;
+            self.note_layer_size(diff_id, content);
         }
-        Ok(made.diff_id)
+        Ok(())
     }
 
     /// Unpack into a folder of our own.
-    fn unpack(&self, tar: &mut dyn Read, algorithm: Algorithm) -> Result<Unpacked> {
+    fn unpack(&self, tar: &mut dyn Read, algorithm: Option<Algorithm>) -> Result<Unpacked> {
         let temp = TempDir::new(&self.dirs)?;
         let root = temp.path().join("root");
         std::fs::create_dir(&root).with_context(|| format!("cannot make folder `{}`", root.display()))?;
@@ -123,16 +137,18 @@ impl Store {
 }
 
 /// A tree without a name; it goes when this is dropped.
-pub(super) struct Unpacked {
+#[derive(Debug)]
+pub struct Unpacked {
     _temp: TempDir,
     root: PathBuf,
     stats: LayerStats,
-    diff_id: Digest,
+    /// If it was hashed.
+    diff_id: Option<Digest>,
 }
 
 impl Unpacked {
     /// Where it is.
-    pub fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         &self.root
     }
 }
@@ -160,20 +176,26 @@ fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// Read the stream once, to its end: unpacked and hashed side by side.
-fn unpack_hashed(tar: &mut dyn Read, folder: BorrowedFd<'_>, algorithm: Algorithm) -> Result<(LayerStats, Digest)> {
+/// Read the stream once, to its end: unpacked and, if that is wanted, hashed side by side.
+fn unpack_hashed(
+    tar: &mut dyn Read,
+    folder: BorrowedFd<'_>,
+    algorithm: Option<Algorithm>,
+) -> Result<(LayerStats, Option<Digest>)> {
     let limits = Limits::for_folder(folder)?;
     // Read from /proc while this thread is not confined; the unpacking one will be.
     let ids = IdsAtHand::find();
-    let mut hasher = Hasher::new(algorithm);
+    let mut hasher = algorithm.map(Hasher::new);
     let (to_hash, hash_queue) = sync_channel::<Piece>(QUEUE);
     let (to_unpack, unpack_queue) = sync_channel::<Piece>(QUEUE);
     thread::scope(|scope| {
         let hashing = thread::Builder::new().name("hash".into()).spawn_scoped(scope, move || {
             for piece in hash_queue {
-                hasher.update(piece.bytes());
+                if let Some(hasher) = &mut hasher {
+                    hasher.update(piece.bytes());
+                }
             }
-            hasher.finish()
+            hasher.map(Hasher::finish)
         });
         let unpacking = thread::Builder::new().name("unpack".into()).spawn_scoped(scope, move || {
             match landlock::restrict_thread_to(folder) {

@@ -31,6 +31,7 @@
 //! held only while garbage is marked and renamed away, not while it is deleted.
 
 mod blobs;
+mod changes;
 mod check;
 mod compare;
 mod copy;
@@ -40,6 +41,7 @@ mod index;
 mod layers;
 pub mod layout;
 pub mod overlay;
+mod pack;
 mod partial;
 mod remove;
 pub use remove::remove_tree_at;
@@ -48,10 +50,12 @@ pub mod unpack;
 mod usage;
 
 pub use blobs::BlobWriter;
+pub use changes::{Change, Kind as ChangeKind, changes, changes_between};
 pub use check::Condition;
 pub use copy::copy_layers;
 pub use gc::Garbage;
 pub use index::{Entry, ManifestRef};
+pub use pack::{PackOptions, pack};
 pub use partial::{Partials, Wanted};
 pub use unpack::LayerStats;
 pub use usage::disk_usage;

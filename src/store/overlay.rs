@@ -1,8 +1,17 @@
-//! What to mount for a container: a plan, not a deed. The runtime mounts it, in the container's mount namespace.
+//! What to mount for a container: a plan, which the runtime carries out in the container's mount namespace; and layers
+//! mounted to be looked at.
 
+use anyhow::Result;
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+};
 use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The folders of an overlay mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +44,58 @@ impl OverlayPlan {
         }
         OsString::from_vec(text)
     }
+}
+
+/// Lay folders over each other and mount what that shows, read-only, for this process's mount namespace. The caller is
+/// root in its namespace.
+///
+/// Errors: the kernel cannot do it here.
+pub fn mount_read_only(lower: &[PathBuf], target: &Path) -> Result<()> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let tree = match lower {
+        // An overlay of one folder is none.
+        [only] => {
+            let tree = open_tree(CWD, only, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+            crate::sys::mount::set_attributes(
+                tree.as_fd(),
+                crate::sys::mount::Depth::Top,
+                attributes.bits().into(),
+                0,
+                0,
+            )?;
+            tree
+        }
+        _ => {
+            let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            fsconfig_set_string(&fs, "source", "overlay")?;
+            fsconfig_set_flag(&fs, "userxattr")?;
+            add_layers(&fs, lower)?;
+            fsconfig_create(&fs)?;
+            fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?
+        }
+    };
+    Ok(move_mount(&tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+}
+
+/// Layers one by one by `lowerdir+` (Linux 6.5), which has no limit of a page; else as one string.
+fn add_layers(fs: &OwnedFd, lower: &[PathBuf]) -> rustix::io::Result<()> {
+    for (index, layer) in lower.iter().enumerate() {
+        match fsconfig_set_string(fs, "lowerdir+", layer.as_path()) {
+            // An older kernel does not know the option. Nothing was added yet, so the context is still good.
+            Err(Errno::INVAL) if index == 0 => {
+                let mut text = Vec::new();
+                for layer in lower {
+                    if !text.is_empty() {
+                        text.push(b':');
+                    }
+                    escape(layer.as_os_str().as_bytes(), b"\\:,", &mut text);
+                }
+                return fsconfig_set_string(fs, "lowerdir", text.as_slice());
+            }
+            result => result?,
+        }
+    }
+    Ok(())
 }
 
 fn escape(bytes: &[u8], special: &[u8], text: &mut Vec<u8>) {

@@ -35,6 +35,7 @@ mod tidy;
 // What users type.
 mod attach;
 mod choose;
+mod commit;
 mod contract;
 mod cp;
 mod doctor;

@@ -65,6 +65,35 @@ pub struct Untag {
     pub names: Vec<String>,
 }
 
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  box diff web
+  box image diff debian:12 debian:11";
+
+/// Show what a container has changed
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box diff [OPTIONS] CONTAINER|IMAGE [IMAGE]",
+    after_help = DIFF_EXAMPLES,
+    after_long_help = format!("{DIFF_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Shows what a container has changed of its image, or what the last layer of an image changes of those below, or \
+                  what one image has changed of another: a line for each path, with A for added, C for changed and D for \
+                  deleted."
+)]
+pub struct Diff {
+    /// json: the paths of each kind
+    #[arg(long, value_name = "FORMAT", value_parser = ["json"], hide_possible_values = true)]
+    pub format: Option<String>,
+    /// The container made last
+    #[arg(short, long, conflicts_with = "names")]
+    pub latest: bool,
+    /// Names or ids
+    #[arg(value_name = "NAME", required_unless_present = "latest", num_args = 1..=2,
+          add = ArgValueCandidates::new(complete::containers_and_images))]
+    pub names: Vec<String>,
+}
+
 const TREE_EXAMPLES: &str = "\
 Examples:
   box image tree alpine

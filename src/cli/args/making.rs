@@ -1,7 +1,10 @@
 //! Commands that make images of what is not one.
 
 use super::{EXIT_STATUS, switches};
+use crate::cli::complete;
 use clap::{Args, ValueHint};
+use clap_complete::engine::ArgValueCandidates;
+use std::path::PathBuf;
 
 /// What `--change` takes.
 const CHANGES: &str = "\
@@ -50,4 +53,76 @@ pub struct Import {
     /// A name
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+}
+
+const COMMIT_EXAMPLES: &str = "\
+Examples:
+  box commit web localhost/web:patched
+  box commit -c 'CMD [\"nginx\"]' -a 'Ann <ann@example.org>' -m 'with a patch' web web:2";
+
+/// Make an image of a container
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box commit [OPTIONS] CONTAINER [NAME]",
+    after_help = COMMIT_EXAMPLES,
+    after_long_help = format!("{COMMIT_EXAMPLES}\n\n{CHANGES}\n\n{EXIT_STATUS}"),
+    long_about = "Makes an image of what a container has changed, on top of its own image, and prints its id. It is run as \
+                  the container is. What is mounted in the container (volumes, binds) is not part of it. A short name belongs to \
+                  localhost/."
+)]
+pub struct Commit {
+    /// Who made it
+    #[arg(short, long, value_name = "TEXT")]
+    pub author: Option<String>,
+    /// Set how it is run, by an instruction of a Dockerfile
+    #[arg(short, long, value_name = "INSTRUCTION")]
+    pub change: Vec<String>,
+    /// The form of its manifest: oci or docker [default: oci]
+    #[arg(short, long, value_name = "FORMAT", value_parser = ["oci", "docker"], hide_possible_values = true)]
+    pub format: Option<String>,
+    /// Write its id to this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub iidfile: Option<PathBuf>,
+    /// Declare a volume wherever the container has something mounted
+    #[arg(long)]
+    pub include_volumes: bool,
+    /// A remark for its history
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// Show no progress (there is none)
+    #[arg(short, long, hide = true)]
+    pub quiet: bool,
+    /// One layer of everything, instead of one more
+    #[arg(short, long)]
+    pub squash: bool,
+    /// A name or id
+    #[arg(value_name = "CONTAINER", add = ArgValueCandidates::new(complete::containers))]
+    pub container: String,
+    /// A name for the image
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  box export -o web.tar web
+  box export web | tar -x -C folder";
+
+/// Write all files of a container as an archive
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box export [OPTIONS] CONTAINER",
+    after_help = EXPORT_EXAMPLES,
+    after_long_help = format!("{EXPORT_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Writes a tar archive of all files of a container, as they are now, without what is mounted in it."
+)]
+pub struct Export {
+    /// Where to [default: stdout]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// A name or id
+    #[arg(value_name = "CONTAINER", add = ArgValueCandidates::new(complete::containers))]
+    pub container: String,
 }

@@ -131,6 +131,9 @@ Images:
   manifest   All commands for manifest lists
   login      Keep name and password for a registry
   logout     Forget name and password for a registry
+  commit     Make an image of a container
+  export     Write all files of a container as an archive
+  diff       Show what a container has changed
   image      All commands for images
 
 Files that outlive containers:
@@ -237,6 +240,12 @@ pub enum Verb {
     /// All commands for manifest lists
     #[command(subcommand)]
     Manifest(manifest::ManifestVerb),
+    /// Make an image of a container
+    Commit(making::Commit),
+    /// Write all files of a container as an archive
+    Export(making::Export),
+    /// Show what a container has changed
+    Diff(image::Diff),
     /// All commands for images
     #[command(subcommand)]
     Image(ImageVerb),
@@ -326,6 +335,12 @@ pub enum ContainerVerb {
     Wait(containers::Wait),
     /// Print all that is known of containers, as JSON
     Inspect(containers::InspectContainer),
+    /// Make an image of a container
+    Commit(making::Commit),
+    /// Write all files of a container as an archive
+    Export(making::Export),
+    /// Show what a container has changed
+    Diff(image::Diff),
     /// Exit with 0 if the container is there, with 1 if not
     Exists(containers::Exists),
 }
@@ -367,6 +382,8 @@ pub enum ImageVerb {
     Untag(image::Untag),
     /// Show how an image was made
     History(image::History),
+    /// Show what the last layer of an image changes, or what differs between two
+    Diff(image::Diff),
     /// Show the layers of an image as a tree
     Tree(image::Tree),
     /// Remove images that are not used

@@ -25,8 +25,8 @@ use anyhow::{Context, Result};
 use archive::Archive;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::BorrowedFd;
-pub(super) use tree::IdsAtHand;
 use tree::Tree;
+pub(super) use tree::{IdsAtHand, OWNER};
 
 /// What a layer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
