@@ -110,7 +110,7 @@ async fn fetch_image(
 
 async fn fetch_blob(client: &Client, blob: &Descriptor, mut writer: BlobWriter, progress: &dyn Progress) -> Result<()> {
     let (to, mut from) = mpsc::channel::<Vec<u8>>(QUEUE);
-    let send = async move { client.blob(&blob.digest, blob.size, &to).await };
+    let send = async move { client.blob(&blob.digest, blob.size, 0, &to).await };
     let take = async {
         while let Some(piece) = from.recv().await {
             writer.write_all(&piece).with_context(|| format!("cannot keep blob {}", blob.digest))?;
