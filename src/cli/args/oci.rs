@@ -13,7 +13,7 @@ Examples:
 /// What follows the program's name for `--version`, in the form of runc's.
 const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
 
-/// Where `box oci` keeps its containers, and what it says where.
+/// Be the OCI runtime of podman, containerd or CRI-O
 #[derive(Debug, Clone, Args)]
 #[command(
     mut_args = switches,
