@@ -2,7 +2,9 @@
 
 use super::env;
 use std::ffi::OsString;
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 /// Folders that an ordinary user's `PATH` may lack.
 const SYSTEM: [&str; 6] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/libexec/podman"];
@@ -41,6 +43,16 @@ pub fn how_to_install(package: &str, elsewhere: &[(&str, &str)]) -> String {
         }
         None => format!("install the package {package}"),
     }
+}
+
+/// Bytes as a child's stdin: a file that lies nowhere (memfd_create(2)). A pipe would be closed on us by a child that does
+/// not read it, which ends box (SIGPIPE), and holds us up when it is full.
+pub fn input(bytes: &[u8]) -> std::io::Result<Stdio> {
+    let file = rustix::fs::memfd_create("input", rustix::fs::MemfdFlags::CLOEXEC)?;
+    let mut file = std::fs::File::from(file);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 #[cfg(test)]

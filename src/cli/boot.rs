@@ -9,7 +9,6 @@ use crate::base::error::{Fault, Kind, fault};
 use crate::base::{env, program};
 use crate::container;
 use anyhow::{Context, Result};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -144,11 +143,8 @@ fn set_line(line: Option<&str>) -> Result<()> {
     }
     lines.extend(line);
     let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-    let mut child = Command::new(program).arg("-").stdin(Stdio::piped()).spawn().context("cannot run crontab(1)")?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(text.as_bytes()).context("cannot write the table of cron")?;
-    }
-    match child.wait().context("cannot run crontab(1)")?.success() {
+    let input = program::input(text.as_bytes()).context("cannot write the table of cron")?;
+    match Command::new(program).arg("-").stdin(input).status().context("cannot run crontab(1)")?.success() {
         true => Ok(()),
         false => Err(fault(Kind::Host, "crontab(1) refuses the line")),
     }

@@ -8,7 +8,7 @@ use crate::base::error::{Fault, Kind, fault};
 use crate::base::program;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::process::{Command, Stdio};
 
 /// An answer of more bytes than this is none.
@@ -67,15 +67,11 @@ fn run(helper: &str, deed: &str, input: &[u8]) -> Result<Option<Vec<u8>>> {
     let failed = || format!("cannot run `{name}`");
     let mut child = Command::new(program)
         .arg(deed)
-        .stdin(Stdio::piped())
+        .stdin(program::input(input).with_context(failed)?)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .with_context(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper that does not read it all says why on stdout.
-        let _ = stdin.write_all(input);
-    }
     let mut answer = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         stdout.take(ANSWER_LIMIT).read_to_end(&mut answer).with_context(failed)?;

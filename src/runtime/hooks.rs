@@ -6,18 +6,17 @@
 //! namespaces, the first before and the second after the root was entered.
 
 use crate::base::error::{Kind, fault};
-use crate::base::timing;
+use crate::base::{program, timing};
 use crate::sys::{process, signals};
 use anyhow::{Context, Result};
 use oci_spec::runtime::{ContainerState, Hook, Hooks, Spec, State};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::MemfdFlags;
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 /// How much of what a failing hook has written is told.
 const MAX_TOLD: usize = 2048;
@@ -137,20 +136,12 @@ fn run_one(hook: &Hook, state: &[u8]) -> Result<()> {
         let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
         command.env(name, value);
     }
-    command.stdin(input(state)?).stdout(writer.try_clone()?).stderr(writer).process_group(0);
+    command.stdin(program::input(state)?).stdout(writer.try_clone()?).stderr(writer).process_group(0);
     let child = command.spawn().map_err(|error| fault(Kind::Host, format!("it cannot be run: {error}")))?;
     // Else its copies of the pipe's end would keep us waiting.
     drop(command);
     let limit = hook.timeout().map(|seconds| seconds.saturating_mul(1_000_000_000));
     await_end(child, reader.into(), limit)
-}
-
-/// A file and not a pipe: a hook that does not read it holds nobody up.
-fn input(state: &[u8]) -> Result<Stdio> {
-    let mut file = File::from(rustix::fs::memfd_create("state", MemfdFlags::CLOEXEC)?);
-    file.write_all(state)?;
-    file.rewind()?;
-    Ok(file.into())
 }
 
 /// Take what the hook writes until it ends, or until its nanoseconds are over.

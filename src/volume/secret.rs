@@ -20,7 +20,6 @@ use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -260,7 +259,7 @@ fn shell(record: &Record, deed: &str) -> Result<Command> {
 fn run(command: &mut Command, input: Option<&[u8]>) -> Result<Vec<u8>> {
     let name = command.get_program().to_string_lossy().into_owned();
     let deed = || format!("cannot run `{name}`");
-    let stdin = input.map_or_else(|| Ok(Stdio::null()), in_memory).with_context(deed)?;
+    let stdin = input.map_or_else(|| Ok(Stdio::null()), program::input).with_context(deed)?;
     let output = command.stdin(stdin).stderr(Stdio::inherit()).output().with_context(deed)?;
     if !output.status.success() {
         return Err(fault(Kind::Other, format!("`{name}` failed ({})", output.status)));
@@ -269,15 +268,6 @@ fn run(command: &mut Command, input: Option<&[u8]>) -> Result<Vec<u8>> {
         return Err(fault(Kind::BadData, format!("`{name}` gave more than {MAX_VALUE} bytes")));
     }
     Ok(output.stdout)
-}
-
-/// Bytes as a file that lies nowhere: a pipe could be closed on us, or be full.
-fn in_memory(bytes: &[u8]) -> std::io::Result<Stdio> {
-    let file = rustix::fs::memfd_create("secret", rustix::fs::MemfdFlags::CLOEXEC)?;
-    let mut file = std::fs::File::from(file);
-    file.write_all(bytes)?;
-    file.rewind()?;
-    Ok(file.into())
 }
 
 /// The secret of a name, an id or the beginning of one id.

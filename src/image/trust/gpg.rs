@@ -13,10 +13,9 @@ use crate::config::policy::{Requirement, keys};
 use crate::oci::reference::Reference;
 use anyhow::{Context, Result};
 use serde_json::json;
-use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 /// A folder that goes with this.
 struct Home(PathBuf);
@@ -112,7 +111,7 @@ fn gpg(home: &Path, words: &[&str], input: &[u8]) -> Result<Output> {
     run(Some(home), words, input)
 }
 
-/// Run gpg without questions; what it reads comes from a pipe.
+/// Run gpg without questions; `input` is what it reads.
 fn run(home: Option<&Path>, words: &[&str], input: &[u8]) -> Result<Output> {
     let Some(program) = program::find("gpg") else {
         let fault = Fault::new(Kind::Host, "signatures of GnuPG need the program `gpg`");
@@ -123,12 +122,6 @@ fn run(home: Option<&Path>, words: &[&str], input: &[u8]) -> Result<Output> {
     if let Some(home) = home {
         command.arg("--homedir").arg(home).args(["--no-autostart", "--trust-model", "always", "--no-options"]);
     }
-    command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().context("cannot run `gpg`")?;
-    let stdin = child.stdin.take();
-    std::thread::scope(|scope| {
-        // Beside it: gpg may write before it has read all.
-        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
-        child.wait_with_output().context("cannot run `gpg`")
-    })
+    command.args(words).stdin(program::input(input)?);
+    command.output().context("cannot run `gpg`")
 }
