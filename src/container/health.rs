@@ -13,7 +13,7 @@ use crate::base::fs::{Durability, read_limited, replace};
 use crate::base::{signal, time, timing};
 use crate::engine::Engine;
 use crate::events::{self, Event};
-use crate::runtime::{self, ExecTarget, Filter, Stdio, hooks};
+use crate::runtime::{self, ExecTarget, Stdio, hooks};
 use crate::sys::process::{self, Fork};
 use crate::sys::{proc, signals};
 use anyhow::{Context, Result};
@@ -136,7 +136,7 @@ fn run(target: Target<'_>, check: &Healthcheck) -> Result<(i32, String)> {
     rustix::fs::fcntl_setfl(&writing, OFlags::empty())?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     let stdio = Stdio::Pipes { stdin: null, stdout: writing.try_clone()?, stderr: writing };
-    let filter = if target.container.config.privileged { Filter::Spec } else { Filter::Default };
+    let filter = super::rights::filter(&target.container.config);
     let owner = hooks::Owner { id: target.container.config.id.as_str(), bundle: &target.container.dir };
     // Within the container's limits, as every other process of it.
     let cgroup = match target.container.status() {

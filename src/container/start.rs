@@ -17,7 +17,8 @@ use crate::engine::Engine;
 use crate::monitor::confine::Duty;
 use crate::monitor::{self, AttachOptions, End, Outcome, Streams};
 use crate::network::{self, Listener, NetworkMode, PortMapping};
-use crate::runtime::{self, Bundle, Stdio, hooks};
+use crate::runtime::hooks::{self, Point};
+use crate::runtime::{self, Bundle, Stdio};
 use crate::sys::proc;
 use crate::sys::process::Ended;
 use anyhow::{Context, Result};
@@ -309,8 +310,9 @@ fn confine(dirs: &Dirs, container: &Container, live: &Live) {
     let alone = matches!(config.network, NetworkMode::None | NetworkMode::Host) && live.fuse.is_none();
     let duty = match () {
         () if config.life.restart != RestartPolicy::No || config.life.health.is_some() => Duty::Run,
-        // Devices by name may bring hooks, which are programs.
-        () if alone && config.rights.device_names.is_empty() => Duty::Serve,
+        // Somebody else's program is run at the end, and does what it likes.
+        () if hooks::are_given(&live.spec, Point::Poststop) => Duty::Run,
+        () if alone => Duty::Serve,
         () => Duty::Help,
     };
     let files = [&config.cidfile, &config.life.pidfile, &config.life.monitor_pidfile, &config.life.log.path];
@@ -397,6 +399,13 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
     again::write_pids(container, pid)?;
     let (pidfd, foreign) = starting.start()?;
     timing::phase("exec");
+    // Another runtime runs the hooks of its containers itself.
+    if foreign.is_none()
+        && let Err(error) = hooks::run(&plan.spec, bundle.owner, Point::Poststart, Some(pid))
+    {
+        proc::kill_and_wait(&pidfd, 10_000);
+        return Err(error);
+    }
     let listener = Some(listener);
     Ok(Live { pid, pidfd, foreign, streams, listener, network, fuse, cgroup, started, spec: plan.spec })
 }
@@ -441,6 +450,11 @@ impl Live<'_> {
     /// The helpers end with the container, whatever became of each.
     fn end(self, container: &Container) {
         self.network.stop();
+        if self.foreign.is_none() {
+            let owner = hooks::Owner { id: container.config.id.as_str(), bundle: &container.dir };
+            // Nobody is left to be told of one that fails.
+            drop(hooks::run_all(&self.spec, owner, Point::Poststop, None));
+        }
         // Deletes it in the runtime that has made it.
         drop(self.foreign);
         if let Some(fuse) = self.fuse {

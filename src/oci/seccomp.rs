@@ -11,6 +11,7 @@ use oci_spec::runtime::{
 };
 use serde::Deserialize;
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 /// What a profile's rules can depend on.
 #[derive(Debug, Clone)]
@@ -50,7 +51,8 @@ struct Profile {
     flags: Option<Vec<LinuxSeccompFilterFlag>>,
     #[serde(default)]
     syscalls: Option<Vec<Rule>>,
-    listener_path: Option<String>,
+    listener_path: Option<PathBuf>,
+    listener_metadata: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -92,9 +94,6 @@ struct Filter {
 /// Make a profile's text into a specification's filter for a container.
 pub fn convert(text: &str, target: &Target) -> Result<LinuxSeccomp> {
     let profile: Profile = serde_json::from_str(text).context("it is not a seccomp profile")?;
-    if profile.listener_path.is_some() {
-        return Err(fault(Kind::Usage, "its `listenerPath` is not supported: box hands system calls to nobody"));
-    }
     let mut rules = Vec::new();
     for (number, rule) in profile.syscalls.into_iter().flatten().enumerate() {
         let applies = applies(&rule, target).with_context(|| format!("cannot read `syscalls[{number}]`"))?;
@@ -109,6 +108,8 @@ pub fn convert(text: &str, target: &Target) -> Result<LinuxSeccomp> {
         .build()?;
     filter.set_default_errno_ret(errno(profile.default_errno, profile.default_errno_ret)?);
     filter.set_flags(profile.flags);
+    filter.set_listener_path(profile.listener_path);
+    filter.set_listener_metadata(profile.listener_metadata);
     Ok(filter)
 }
 
@@ -249,13 +250,20 @@ mod tests {
         assert_eq!(found.default_errno_ret(), Some(38));
         assert_eq!(found.architectures().as_deref().unwrap(), [Arch::ScmpArchX86_64, Arch::ScmpArchX86]);
         assert_eq!(found.flags().as_ref().map(Vec::len), Some(1));
+        let asked = filter(
+            r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent", "listenerMetadata": "m",
+                "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(asked.listener_path().as_deref(), Some(std::path::Path::new("/run/agent")));
+        assert_eq!(asked.listener_metadata().as_deref(), Some("m"));
         let own = filter(r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#).unwrap();
         assert_eq!(own.architectures().as_deref().unwrap(), [Arch::ScmpArchX86_64]);
         for text in [
             "",
             "[]",
             "{}",
-            r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}"#,
+            r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": 5}"#,
             r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_ARM"],
                 "archMap": [{"architecture": "SCMP_ARCH_ARM"}]}"#,
         ] {

@@ -65,9 +65,13 @@ impl Labels {
     }
 }
 
-/// Whether a label can be given to mounts (`linux.mountLabel`); an error where the host has no SELinux.
-pub(super) fn check_mount_label() -> Result<()> {
-    if has_selinux() { Ok(()) } else { Err(missing("linux.mountLabel", "SELinux")) }
+/// Why mounts are given no label (`linux.mountLabel`).
+pub(super) fn refuse_mount_label() -> anyhow::Error {
+    if has_selinux() {
+        let text = "`linux.mountLabel` is not supported: the files would keep the labels that they have";
+        return fault(Kind::Usage, text);
+    }
+    missing("linux.mountLabel", "SELinux")
 }
 
 fn has_apparmor() -> bool {

@@ -18,7 +18,7 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
             return Err(unsupported("linux.netDevices"));
         }
         if linux.mount_label().as_deref().is_some_and(|label| !label.is_empty()) {
-            labels::check_mount_label()?;
+            return Err(labels::refuse_mount_label());
         }
         if let Some(seccomp) = linux.seccomp() {
             check_seccomp(seccomp)?;

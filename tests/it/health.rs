@@ -46,6 +46,19 @@ fn a_check_by_hand() {
 }
 
 #[test]
+fn a_check_has_the_containers_filter() {
+    let env = TestEnv::with_image();
+    let check = r#"["field", "seccomp"]"#;
+    for (option, mode) in [("seccomp=unconfined", "0"), ("seccomp=builtin", "2")] {
+        let options = ["--security-opt", option, "--health-cmd", check, "--health-interval", "disable"];
+        env.background("c", &options, &["pause"]);
+        env.box_(&["healthcheck", "run", "c"]).ok();
+        assert_eq!(env.inspect("c", "{{(index .State.Health.Log 0).Output}}").trim(), mode, "{option}");
+        env.box_(&["rm", "-f", "-t", "0", "c"]).ok();
+    }
+}
+
+#[test]
 fn a_check_that_takes_too_long_has_failed() {
     let env = TestEnv::with_image();
     let options = ["--health-cmd", r#"["sleep", "600"]"#, "--health-interval", "disable", "--health-timeout", "50ms"];

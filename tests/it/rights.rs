@@ -306,6 +306,31 @@ fn devices_by_name() {
 }
 
 #[test]
+fn hooks_of_devices_are_run_to_the_end() {
+    let env = TestEnv::with_image();
+    let told = |point: &str| env.base.join(point);
+    let hook = |point: &str| {
+        let script = format!("cat > {}", told(point).display());
+        json!({ "hookName": point, "path": "/bin/sh", "args": ["sh", "-c", script] })
+    };
+    let points = ["createRuntime", "poststart", "poststop"];
+    let edits = json!({ "hooks": points.map(hook) });
+    let devices = json!([{ "name": "one", "containerEdits": edits }]);
+    let file = json!({ "cdiVersion": "1.0.0", "kind": "vendor.com/hooked", "devices": devices });
+    env.file("config/cdi/hooked.json", file.to_string());
+    env.inside(&["--device", "vendor.com/hooked=one"], &["true"]).ok();
+    for (point, status) in points.into_iter().zip(["creating", "running", "stopped"]) {
+        let text = fs::read_to_string(told(point)).unwrap_or_else(|error| panic!("{point}: {error}"));
+        let state: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(state["status"], status, "{state}");
+    }
+    // One that fails when the command runs is the end of the container.
+    env.file("config/cdi/hooked.json", file.to_string().replace("cat > ", "exit 3; cat > "));
+    env.inside(&["--device", "vendor.com/hooked=one"], &["pause"]).fails(125).says("failed");
+    assert_eq!(env.box_(&["ps", "-aq"]).ok(), "");
+}
+
+#[test]
 fn hardened() {
     let env = TestEnv::with_image();
     let seen = info(&env, &["--hardened"]);

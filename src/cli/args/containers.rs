@@ -165,9 +165,6 @@ pub struct Rm {
     /// The anonymous volumes that were made for it go too
     #[arg(short, long)]
     pub volumes: bool,
-    /// Containers that need it go too (this release makes none that do)
-    #[arg(long, hide = true)]
-    pub depend: bool,
     /// Which.
     #[command(flatten)]
     pub chosen: Chosen,
@@ -243,9 +240,6 @@ pub struct Ps {
     /// Show it anew every so many seconds, until Ctrl-C
     #[arg(short, long, value_name = "SECONDS")]
     pub watch: Option<u64>,
-    /// Containers of other programs in the same store, too (there are none: box's store is its own)
-    #[arg(long, alias = "storage", hide = true)]
-    pub external: bool,
 }
 
 const LOGS_EXAMPLES: &str = "\
