@@ -7,8 +7,6 @@ const ALLOWED: &[&str] = &[
     // Run by the other pass of contrib/test.
     "wants root",
     "wants an ordinary user",
-    // Asked for by name.
-    "wants BOX_TEST_ROUNDS",
     // Large packages; run by hand, see `engines`.
     "wants BOX_TEST_ENGINES",
 ];

@@ -21,6 +21,7 @@ use super::record::Record;
 use super::settings::{Attachment, Mac};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
+use crate::base::timing;
 use crate::monitor::{connect as connect_socket, listen};
 use crate::sys::process::{self, Fork};
 use anyhow::{Context, Result};
@@ -178,23 +179,36 @@ fn ask(run: &Path, request: &Request) -> Result<()> {
     }
 }
 
+/// Nanoseconds that somebody who wants to join waits for a hub that begins or ends.
+const PATIENCE: i64 = 10_000_000_000;
 const SOCKET: &str = "net";
 const LOCK: &str = "net.lock";
 
+fn pause_a_moment() {
+    let moment = rustix::event::Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+    let _ = rustix::event::poll(&mut [], Some(&moment));
+}
+
 /// A connection to the hub, which is made if there is none.
 fn reach(run: &Path, hub: Option<BorrowedFd<'_>>) -> Result<UnixStream> {
-    if let Ok(stream) = connect_socket(&run.join(SOCKET)) {
-        return Ok(stream);
-    }
-    // Held by the hub for as long as it lives, so one that is just ending is waited for.
     let path = run.join(LOCK);
+    let begun = timing::now();
     let lock = loop {
-        let lock = Lock::acquire(&path, Share::Exclusive)?;
         if let Ok(stream) = connect_socket(&run.join(SOCKET)) {
             return Ok(stream);
         }
-        if lock.is_at(&path) {
-            break lock;
+        // The hub holds it for as long as it lives: one that is just ending is waited for. So is one that another makes
+        // at this moment, and that one will be there to be connected to, not give the lock back; hence no waiting for it.
+        match Lock::try_acquire(&path, Share::Exclusive)? {
+            Some(lock) if lock.is_at(&path) => match connect_socket(&run.join(SOCKET)) {
+                Ok(stream) => return Ok(stream),
+                Err(_) => break lock,
+            },
+            Some(_) => {}
+            None if timing::now() - begun > PATIENCE => {
+                return Err(fault(Kind::Other, "the hub of the networks is there and answers nobody"));
+            }
+            None => pause_a_moment(),
         }
     };
     let listener = listen(&run.join(SOCKET))?;
