@@ -43,5 +43,7 @@ pub mod doctor;
 /// A container's life: request, config, spec, record, then one verb a file.
 pub mod container;
 // ── who asks for one ────────────────────────────────────────────────────────────────────────────────────────────
+/// Builds: a Dockerfile and a context become an image, by a graph of steps.
+pub mod build;
 /// Words in, words out; the only place that prints.
 pub mod cli;

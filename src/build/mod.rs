@@ -1,0 +1,44 @@
+//! Builds: a Dockerfile and a context become an image.
+//!
+//! A build is a graph of steps, and a step is a process: the leader, single-threaded, forks a worker for each step
+//! whose result is not known yet, as soon as those that it stands on are done. What a step makes is a layer in the
+//! store; what is known of it is a small file in the cache, named by the digest of everything that the step depends
+//! on. Whoever executes a step holds that name's lock, so that builds at the same time share the work.
+
+mod event;
+mod request;
+mod step;
+
+pub use event::{Event, Excerpt, Observer, Stream};
+pub use request::{
+    BuildRequest, CachePlace, ContextSource, Entitlement, FileSource, NoCache, Output, Provenance, Secret,
+    SecretSource, Squash, Ssh,
+};
+pub use step::StepId;
+
+use crate::base::digest::Digest;
+use crate::oci::platform::Platform;
+
+/// What was built.
+#[derive(Debug, Clone, Default)]
+pub struct Built {
+    /// An image a platform; none where files alone were asked for.
+    pub images: Vec<BuiltImage>,
+    /// The list of them, where there are several or something is attached.
+    pub list: Option<Digest>,
+    /// The names that the result was given.
+    pub names: Vec<String>,
+}
+
+/// An image that was built.
+#[derive(Debug, Clone)]
+pub struct BuiltImage {
+    /// For whom.
+    pub platform: Platform,
+    /// Its id: the digest of its config.
+    pub id: Digest,
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// The size of its manifest, bytes.
+    pub size: u64,
+}
