@@ -7,7 +7,6 @@ use super::session;
 use super::template::Format;
 use crate::base::time;
 use crate::base::units::human_size;
-use crate::container::config::RootSource;
 use crate::container::filter::Filters;
 use crate::container::{self, Size, Status, Summary};
 use crate::engine::Engine;
@@ -210,10 +209,7 @@ fn mounts(row: &Summary) -> Vec<String> {
 }
 
 fn image_id(row: &Summary) -> String {
-    match &row.container.config.root {
-        RootSource::Image { id, .. } => id.digits().to_owned(),
-        RootSource::Rootfs { .. } => String::new(),
-    }
+    row.container.config.root.image().map_or_else(String::new, |id| id.digits().to_owned())
 }
 
 fn started(row: &Summary) -> i64 {

@@ -14,6 +14,7 @@ use super::secrets::Given;
 use crate::base::digest::Digest;
 use crate::base::id::ContainerId;
 use crate::network::{NetworkMode, PortMapping, Settings};
+use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -133,6 +134,13 @@ pub enum RootSource {
         /// Unpacked layers, lowest first.
         layers: Vec<Digest>,
     },
+    /// Layers, and a folder for the changes that outlives the container: a step of a build.
+    Layers {
+        /// Unpacked layers, lowest first.
+        layers: Vec<Digest>,
+        /// Where `upper` and `work` are; absolute.
+        folder: PathBuf,
+    },
     /// A folder of the host.
     Rootfs {
         /// Absolute.
@@ -142,7 +150,32 @@ pub enum RootSource {
     },
 }
 
+impl RootSource {
+    /// The folders that the root is made of, topmost first.
+    pub fn lower(&self, store: &Store) -> Vec<PathBuf> {
+        match self {
+            Self::Rootfs { path, .. } => vec![path.clone()],
+            Self::Image { layers, .. } | Self::Layers { layers, .. } => {
+                layers.iter().rev().map(|layer| store.layer_path(layer)).collect()
+            }
+        }
+    }
+
+    /// The id of the image that it is made from.
+    pub fn image(&self) -> Option<&Digest> {
+        match self {
+            Self::Image { id, .. } => Some(id),
+            Self::Layers { .. } | Self::Rootfs { .. } => None,
+        }
+    }
+}
+
 impl Config {
+    /// Whether this is a step of a build: in no listing, and gone with the build.
+    pub fn is_step(&self) -> bool {
+        matches!(self.root, RootSource::Layers { .. })
+    }
+
     /// Stands for a config that cannot be read, so that the container can be listed and removed.
     pub fn damaged(id: ContainerId) -> Self {
         Self {
@@ -194,6 +227,7 @@ impl Config {
     pub fn image_name(&self) -> String {
         match &self.root {
             RootSource::Image { name, .. } => name.clone(),
+            RootSource::Layers { .. } => String::new(),
             RootSource::Rootfs { path, .. } => path.display().to_string(),
         }
     }
@@ -201,7 +235,7 @@ impl Config {
     /// The layers it stands on, lowest first.
     pub fn layers(&self) -> &[Digest] {
         match &self.root {
-            RootSource::Image { layers, .. } => layers,
+            RootSource::Image { layers, .. } | RootSource::Layers { layers, .. } => layers,
             RootSource::Rootfs { .. } => &[],
         }
     }

@@ -42,6 +42,9 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
             let image = find_image(engine, text, pulling, progress)?;
             (image_root(text, &image), image.config)
         }
+        Source::Layers { layers, folder } => {
+            (RootSource::Layers { layers: layers.clone(), folder: folder.clone() }, ImageConfig::default())
+        }
         Source::Rootfs { path, overlay } => (rootfs(path, *overlay)?, ImageConfig::default()),
     };
     timing::phase("find image");
@@ -163,7 +166,7 @@ fn find_image(
 fn request_image(request: &Request) -> &str {
     match &request.source {
         Source::Image(text) => text,
-        Source::Rootfs { .. } => "",
+        Source::Layers { .. } | Source::Rootfs { .. } => "",
     }
 }
 

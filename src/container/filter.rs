@@ -1,10 +1,10 @@
 //! `--filter`: which containers are meant, by what they are and what they do. Parsing is pure; so is matching, but for
 //! what [`Filters::resolve`] has looked up before.
 
-use super::config::RootSource;
 use super::list::Summary;
 use super::mounts::Source;
 use super::record::Status;
+use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::time;
 use crate::engine::Engine;
@@ -118,10 +118,7 @@ impl Filters {
         let made = |name: &str| self.moments.iter().find(|(known, _)| known == name).map_or(0, |(_, at)| *at);
         match test {
             Test::Ancestor(name) => {
-                let id = match &config.root {
-                    RootSource::Image { id, .. } => id.digits(),
-                    RootSource::Rootfs { .. } => "",
-                };
+                let id = config.root.image().map_or("", Digest::digits);
                 config.image_name() == *name || self.ancestors.iter().any(|(known, of)| known == name && of == id)
             }
             Test::Before(name) => config.created < made(name),

@@ -24,7 +24,7 @@ pub fn inspect(engine: &Engine, container: &Container) -> Value {
     let text = |name: &str| container.dir.join(name).display().to_string();
     let (image, digest) = match &config.root {
         RootSource::Image { id, manifest, .. } => (id.digits().to_owned(), manifest.to_string()),
-        RootSource::Rootfs { .. } => (String::new(), String::new()),
+        RootSource::Layers { .. } | RootSource::Rootfs { .. } => (String::new(), String::new()),
     };
     let rootfs =
         if let RootSource::Rootfs { path, .. } = &config.root { path.display().to_string() } else { String::new() };

@@ -42,10 +42,10 @@ impl Summary {
     }
 }
 
-/// All containers, newest first, each looked at now.
+/// All containers, newest first, each looked at now. Steps of builds are nobody's containers.
 pub fn list(engine: &Engine) -> Vec<Summary> {
     let summary = |container: Container| Summary { status: container.status(), container };
-    super::all(engine).into_iter().map(summary).collect()
+    super::all(engine).into_iter().filter(|container| !container.config.is_step()).map(summary).collect()
 }
 
 /// The layers that containers stand on, which garbage collection must leave.

@@ -1,6 +1,6 @@
 //! A container's network: decided when it is created, and what follows from that for its specification and files.
 
-use super::config::{Config, RootSource};
+use super::config::Config;
 use super::record::{self, Container};
 use super::request::Request;
 use super::spec::NetworkNamespace;
@@ -211,11 +211,7 @@ fn hosts_base(engine: &Engine, config: &Config) -> Result<Option<String>> {
 
 /// The image's `/etc/hosts`, from the highest layer that has one.
 fn image_hosts(engine: &Engine, config: &Config) -> Result<String> {
-    let folders: Vec<PathBuf> = match &config.root {
-        RootSource::Rootfs { path, .. } => vec![path.clone()],
-        RootSource::Image { layers, .. } => layers.iter().rev().map(|layer| engine.store.layer_path(layer)).collect(),
-    };
-    for folder in folders {
+    for folder in config.root.lower(&engine.store) {
         let root = Root::open(&folder).with_context(|| format!("cannot open `{}`", folder.display()))?;
         // One that a layer has removed is a device there, and no file.
         match root.read(Path::new("etc/hosts")) {

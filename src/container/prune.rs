@@ -4,7 +4,6 @@ use super::record::Status;
 use super::{Container, RemoveOptions, Summary, collect, mounts, remove};
 use crate::base::digest::Digest;
 use crate::base::id::ContainerId;
-use crate::container::config::RootSource;
 use crate::engine::Engine;
 use crate::image::{self, Image};
 use crate::store::{Partials, disk_usage};
@@ -112,9 +111,5 @@ fn prune_volumes(
 
 /// The ids of the images that containers were made from.
 pub fn images_of(containers: &[Container]) -> HashSet<Digest> {
-    let image = |container: &Container| match &container.config.root {
-        RootSource::Image { id, .. } => Some(id.clone()),
-        RootSource::Rootfs { .. } => None,
-    };
-    containers.iter().filter_map(image).collect()
+    containers.iter().filter_map(|container| container.config.root.image().cloned()).collect()
 }

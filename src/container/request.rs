@@ -11,6 +11,7 @@ use super::rights::Rights;
 use super::rights::namespaces::Namespace;
 use super::rights::userns::Userns;
 use super::secrets::Given;
+use crate::base::digest::Digest;
 use crate::network::{NetworkMode, PortMapping, Settings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -109,6 +110,14 @@ pub struct Request {
 pub enum Source {
     /// An image by name, id or digest, as typed.
     Image(String),
+    /// Layers of the store, and a folder of the caller's for the changes: a step of a build. The container is in no
+    /// listing, and it ends when its caller does.
+    Layers {
+        /// By diff id, lowest first, all unpacked.
+        layers: Vec<Digest>,
+        /// `upper` and `work` are made in it.
+        folder: PathBuf,
+    },
     /// `--rootfs DIR[:O]`: a folder, with an overlay above it or written to directly.
     Rootfs {
         /// The folder.

@@ -45,7 +45,11 @@ pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
         return Ok(Prepared::Folder(path.clone(), None));
     }
     let lower = lower(engine, config)?;
-    let (upper, work) = (container.dir.join("upper"), container.dir.join("work"));
+    let changes = match &config.root {
+        RootSource::Layers { folder, .. } => folder,
+        _ => &container.dir,
+    };
+    let (upper, work) = (changes.join("upper"), changes.join("work"));
     let plan = OverlayPlan { lower, upper, work, volatile: config.remove };
     // Another map shows the layers' files with other owners, which the kernel's overlay cannot do for ordinary users.
     let driver = if rights::is_mapped(config) { Driver::Copy } else { engine.driver()? };
@@ -64,10 +68,7 @@ pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
 
 /// The folders that the root is made of, topmost first.
 pub(super) fn lower(engine: &Engine, config: &Config) -> Result<Vec<PathBuf>> {
-    let lower: Vec<PathBuf> = match &config.root {
-        RootSource::Rootfs { path, .. } => vec![path.clone()],
-        RootSource::Image { layers, .. } => layers.iter().rev().map(|layer| engine.store.layer_path(layer)).collect(),
-    };
+    let lower = config.root.lower(&engine.store);
     if lower.iter().any(|path| !path.is_dir()) {
         let text = format!("a layer of image `{}` is missing in the store", config.image_name());
         return Err(Fault::new(Kind::BadData, text).hint(format!("box pull {}", config.image_name())).into());

@@ -22,6 +22,9 @@ pub struct Given {
     /// How the container gets it.
     #[serde(flatten)]
     pub delivery: Delivery,
+    /// Its value, if it is nobody's secret by name; not kept.
+    #[serde(skip)]
+    pub value: Option<Vec<u8>>,
 }
 
 /// How a container gets a secret.
@@ -101,18 +104,22 @@ pub fn parse(text: &str) -> Result<Given> {
         }
         other => return Err(wrong(&format!("`type={other}` is neither mount nor env")).into()),
     };
-    Ok(Given { name, delivery })
+    Ok(Given { name, delivery, value: None })
 }
 
 /// Whether all of them exist. For `create`, so that a wrong name is told at once.
 pub fn check(engine: &Engine, given: &[Given]) -> Result<()> {
-    given.iter().try_for_each(|given| secret::find(&engine.dirs, &given.name).map(drop))
+    let named = given.iter().filter(|given| given.value.is_none());
+    named.into_iter().try_for_each(|given| secret::find(&engine.dirs, &given.name).map(drop))
 }
 
 /// Read the values, as the caller and not yet in the user's namespace: a driver may run the user's own programs.
 pub fn read(engine: &Engine, given: &[Given]) -> Result<Values> {
-    let value = |given: &Given| Ok((given.delivery.clone(), secret::find(&engine.dirs, &given.name)?.value()?));
-    given.iter().map(value).collect()
+    let value = |given: &Given| match &given.value {
+        Some(value) => Ok(value.clone()),
+        None => secret::find(&engine.dirs, &given.name)?.value(),
+    };
+    given.iter().map(|given| Ok((given.delivery.clone(), value(given)?))).collect()
 }
 
 /// Hand the values over: files into the container's run folder, which is memory and goes when the container ends, and
@@ -177,10 +184,14 @@ mod tests {
     #[test]
     fn words() {
         let mount = |name: &str, target: &str, uid: u32, gid: u32, mode: u32| {
-            Some(Given { name: name.into(), delivery: Delivery::Mount { target: target.into(), uid, gid, mode } })
+            Some(Given {
+                name: name.into(),
+                delivery: Delivery::Mount { target: target.into(), uid, gid, mode },
+                value: None,
+            })
         };
         let env = |name: &str, target: &str| {
-            Some(Given { name: name.into(), delivery: Delivery::Env { target: target.into() } })
+            Some(Given { name: name.into(), delivery: Delivery::Env { target: target.into() }, value: None })
         };
         for (text, expected) in [
             ("a", mount("a", "/run/secrets/a", 0, 0, 0o444)),

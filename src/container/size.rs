@@ -1,6 +1,5 @@
 //! How much a container has written, and how large what it stands on is.
 
-use super::config::RootSource;
 use super::record::Container;
 use crate::engine::Engine;
 use std::os::unix::fs::MetadataExt;
@@ -18,10 +17,7 @@ pub struct Size {
 /// The sizes of a container. Its files may belong to subordinate ids, so this joins the user's namespace.
 pub fn size(engine: &Engine, container: &Container) -> Size {
     let _ = engine.enter();
-    let image = match &container.config.root {
-        RootSource::Image { layers, .. } => layers.iter().map(|layer| tree(&engine.store.layer_path(layer))).sum(),
-        RootSource::Rootfs { .. } => 0,
-    };
+    let image = container.config.layers().iter().map(|layer| tree(&engine.store.layer_path(layer))).sum();
     let own = container.dir.join("rootfs");
     // The copy driver's root holds the image's files, too.
     let written = if own.exists() { tree(&own).saturating_sub(image) } else { tree(&container.dir.join("upper")) };

@@ -12,7 +12,7 @@ use super::{host, limits, mounts, network as names, network_live, rights, secret
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
-use crate::base::timing;
+use crate::base::{signal, timing};
 use crate::engine::Engine;
 use crate::monitor::confine::Duty;
 use crate::monitor::{self, AttachOptions, End, Outcome, Streams};
@@ -20,7 +20,7 @@ use crate::network::{self, Listener, NetworkMode, PortMapping};
 use crate::runtime::hooks::{self, Point};
 use crate::runtime::{self, Bundle, Stdio};
 use crate::sys::proc;
-use crate::sys::process::Ended;
+use crate::sys::process::{self, Ended};
 use anyhow::{Context, Result};
 use oci_spec::runtime::Spec;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -232,6 +232,10 @@ fn supervise(
     events: &[&str],
     anew: &dyn Fn() -> Result<Plan>,
 ) -> i32 {
+    if container.config.is_step() {
+        // It is of use to its build alone.
+        let _ = process::set_parent_death_signal(signal::SIGKILL);
+    }
     // The invocation prints what came before.
     timing::take();
     timing::phase("monitor");

@@ -106,6 +106,10 @@ impl Store {
             marks.blobs.extend(entry.list);
             self.mark_manifest(&entry.manifest, &mut marks)?;
         }
+        for layer in self.results().into_iter().filter_map(|kept| kept.result.layer) {
+            marks.blobs.insert(layer.clone());
+            marks.layers.insert(layer);
+        }
         if partials == Partials::Old {
             for wanted in self.wanted() {
                 marks.blobs.extend(wanted.blobs);

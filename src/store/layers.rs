@@ -94,6 +94,18 @@ impl Store {
         Ok(())
     }
 
+    /// Make a folder the layer of this diff id, unless the layer is there already: it is what unpacking the archive
+    /// of that digest would give. Of the same file system; the caller holds a lease. `content` is in bytes.
+    pub fn adopt_layer(&self, diff_id: &Digest, folder: &Path, content: u64) -> Result<()> {
+        let _lock = self.lock_layer(diff_id)?;
+        if !self.has_layer(diff_id) {
+            self.publish(folder, &self.layer_path(diff_id))
+                .with_context(|| format!("cannot keep layer `{diff_id}`"))?;
+            self.note_layer_size(diff_id, content);
+        }
+        Ok(())
+    }
+
     /// Unpack into a folder of our own.
     fn unpack(&self, tar: &mut dyn Read, algorithm: Option<Algorithm>) -> Result<Unpacked> {
         let temp = TempDir::new(&self.dirs)?;

@@ -15,6 +15,7 @@
 //!   layers/<hex>.lock                        held while somebody unpacks it
 //!   layers/<hex>.unsynced                    the boot id under which it was unpacked, until it surely is on the disk
 //!   layers/<hex>.dead                        a layer that is being removed
+//!   results/<key>                            what a step of a build has made, see `results`
 //!   driver                                   which storage driver works here, see `driver`
 //!   tmp/<owner>/                             layers and blobs in the making, see `base::temp`
 //! ```
@@ -30,6 +31,7 @@
 //! lock exclusively, and does nothing while a lease is held: the next collection finds what it left. The lock is
 //! held only while garbage is marked and renamed away, not while it is deleted.
 
+mod archive;
 mod blobs;
 mod changes;
 mod check;
@@ -44,11 +46,13 @@ pub mod overlay;
 mod pack;
 mod partial;
 mod remove;
+mod results;
 pub use remove::remove_tree_at;
 mod sizes;
 pub mod unpack;
 mod usage;
 
+pub use archive::{ArchiveWriter, EntryKind, EntryMeta, Record};
 pub use blobs::BlobWriter;
 pub use changes::{Change, Kind as ChangeKind, changes, changes_between};
 pub use check::Condition;
@@ -57,6 +61,7 @@ pub use gc::Garbage;
 pub use index::{Entry, ManifestRef};
 pub use pack::{PackOptions, pack};
 pub use partial::{Partials, Wanted};
+pub use results::{KeptResult, StepResult};
 pub use unpack::LayerStats;
 pub use usage::disk_usage;
 

@@ -6,21 +6,18 @@
 //! A container may be at work on the tree meanwhile: every folder is opened below its parent without following links,
 //! and a file is written with the size that it had when it was opened.
 
+use super::archive::{ArchiveWriter, EntryKind, EntryMeta, Record};
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use tar::{EntryType, Header};
 
 /// Attribute names and values are at most 64 KiB, which is the kernel's limit.
 const MAX_XATTR: usize = 1 << 16;
-/// Content is copied in pieces of this size.
-const PIECE: usize = 256 << 10;
-/// A tar archive is a number of blocks of this size.
-const BLOCK: usize = 512;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -45,7 +42,7 @@ pub struct PackOptions<'a> {
 pub fn pack(root: &Path, options: &PackOptions<'_>, out: &mut dyn Write) -> Result<()> {
     let top =
         rustix::fs::open(root, FOLDER, Mode::empty()).with_context(|| format!("cannot open `{}`", root.display()))?;
-    let mut packer = Packer { options, out, linked: HashMap::new(), piece: vec![0; PIECE] };
+    let mut packer = Packer { options, out: ArchiveWriter::new(out), linked: HashMap::new() };
     if options.whiteouts {
         let stat = rustix::fs::fstat(&top)?;
         packer.folder(&top, b"./", &stat)?;
@@ -69,8 +66,7 @@ pub fn pack(root: &Path, options: &PackOptions<'_>, out: &mut dyn Write) -> Resu
     for path in options.deleted {
         packer.whiteout(path)?;
     }
-    packer.out.write_all(&[0; 2 * BLOCK])?;
-    Ok(packer.out.flush()?)
+    packer.out.finish()
 }
 
 /// A folder on the way down.
@@ -96,15 +92,11 @@ fn names(folder: &OwnedFd) -> Result<Vec<Vec<u8>>> {
     Ok(found)
 }
 
-/// A record of a pax header: its key and its value.
-type Record = (String, Vec<u8>);
-
 struct Packer<'a> {
     options: &'a PackOptions<'a>,
-    out: &'a mut dyn Write,
+    out: ArchiveWriter<'a>,
     /// Where files with several names went, by device and inode.
     linked: HashMap<(u64, u64), Vec<u8>>,
-    piece: Vec<u8>,
 }
 
 impl Packer<'_> {
@@ -112,17 +104,18 @@ impl Packer<'_> {
     fn entry(&mut self, parent: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Option<OwnedFd>> {
         let stat = match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             // Gone since the folder was read.
-            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(Errno::NOENT) => return Ok(None),
             stat => stat?,
         };
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind != FileType::Directory && stat.st_nlink > 1 {
             if let Some(first) = self.linked.get(&(stat.st_dev, stat.st_ino)).cloned() {
-                self.header(path, &stat, EntryType::Link, &first, 0, Vec::new())?;
+                self.head(path, EntryKind::Link(&first), &stat, Vec::new())?;
                 return Ok(None);
             }
             self.linked.insert((stat.st_dev, stat.st_ino), path.to_vec());
         }
+        let device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         match kind {
             FileType::Directory => {
                 let folder = rustix::fs::openat(parent, name, FOLDER, Mode::empty())?;
@@ -139,12 +132,12 @@ impl Packer<'_> {
             }
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(parent, name, Vec::new())?;
-                self.header(path, &stat, EntryType::Symlink, target.to_bytes(), 0, Vec::new())?;
+                self.head(path, EntryKind::Symlink(target.to_bytes()), &stat, Vec::new())?;
             }
             FileType::CharacterDevice if self.options.whiteouts && stat.st_rdev == 0 => self.whiteout(path)?,
-            FileType::CharacterDevice => self.header(path, &stat, EntryType::Char, b"", 0, Vec::new())?,
-            FileType::BlockDevice => self.header(path, &stat, EntryType::Block, b"", 0, Vec::new())?,
-            FileType::Fifo => self.header(path, &stat, EntryType::Fifo, b"", 0, Vec::new())?,
+            FileType::CharacterDevice => self.head(path, EntryKind::Char(device.0, device.1), &stat, Vec::new())?,
+            FileType::BlockDevice => self.head(path, EntryKind::Block(device.0, device.1), &stat, Vec::new())?,
+            FileType::Fifo => self.head(path, EntryKind::Fifo, &stat, Vec::new())?,
             // A socket means something to the process that made it only, and tar has no word for it.
             FileType::Socket | FileType::Unknown => {}
         }
@@ -153,11 +146,11 @@ impl Packer<'_> {
 
     fn folder(&mut self, folder: &OwnedFd, path: &[u8], stat: &Stat) -> Result<()> {
         let (attributes, marks) = attributes(folder)?;
-        self.header(path, &marks.owned(stat), EntryType::Directory, b"", 0, attributes)?;
+        self.head(path, EntryKind::Folder, &marks.owned(stat), attributes)?;
         if self.options.whiteouts && marks.opaque {
             let mut hider = *stat;
             hider.st_mode = 0o600;
-            self.header(&[path, b".wh..wh..opq"].concat(), &hider, EntryType::Regular, b"", 0, Vec::new())?;
+            self.head(&[path, b".wh..wh..opq"].concat(), EntryKind::File(0), &hider, Vec::new())?;
         }
         Ok(())
     }
@@ -165,118 +158,22 @@ impl Packer<'_> {
     fn file(&mut self, file: OwnedFd, path: &[u8], stat: &Stat) -> Result<()> {
         let (attributes, marks) = attributes(&file)?;
         let size = stat.st_size as u64;
-        self.header(path, &marks.owned(stat), EntryType::Regular, b"", size, attributes)?;
-        let mut file = File::from(file).take(size);
-        let mut left = size;
-        while left > 0 {
-            let room = self.piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let room = self.piece.get_mut(..room).unwrap_or_default();
-            let count = file.read(room)?;
-            if count == 0 {
-                // It has become shorter meanwhile: zeros stand for what is gone.
-                room.fill(0);
-                self.out.write_all(room)?;
-                left -= room.len() as u64;
-                continue;
-            }
-            self.out.write_all(room.get(..count).unwrap_or_default())?;
-            left -= count as u64;
-        }
-        let padding = (size as usize).next_multiple_of(BLOCK) - size as usize;
-        Ok(self.out.write_all([0; BLOCK].get(..padding).unwrap_or_default())?)
+        self.head(path, EntryKind::File(size), &marks.owned(stat), attributes)?;
+        // It may have become longer meanwhile, or shorter.
+        self.out.content(&mut File::from(file), size)
     }
 
     /// `.wh.NAME` beside where NAME was.
     fn whiteout(&mut self, path: &[u8]) -> Result<()> {
         let slash = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
         let (parent, name) = path.split_at(slash);
-        let mut header = Header::new_ustar();
-        header.set_mode(0o600);
-        self.write(&[parent, b".wh.", name].concat(), b"", header, EntryType::Regular, 0, Vec::new())
+        let meta = EntryMeta { mode: 0o600, ..EntryMeta::default() };
+        self.out.entry(&[parent, b".wh.", name].concat(), EntryKind::File(0), &meta)
     }
 
-    fn header(
-        &mut self,
-        path: &[u8],
-        stat: &Stat,
-        kind: EntryType,
-        link: &[u8],
-        size: u64,
-        attributes: Vec<Record>,
-    ) -> Result<()> {
+    fn head(&mut self, path: &[u8], kind: EntryKind<'_>, stat: &Stat, records: Vec<Record>) -> Result<()> {
         let (uid, gid) = (self.options.owner)(stat.st_uid, stat.st_gid);
-        let mut header = Header::new_ustar();
-        header.set_mode(stat.st_mode & 0o7777);
-        header.set_uid(uid.into());
-        header.set_gid(gid.into());
-        header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or(0));
-        if matches!(kind, EntryType::Char | EntryType::Block) {
-            header.set_device_major(rustix::fs::major(stat.st_rdev))?;
-            header.set_device_minor(rustix::fs::minor(stat.st_rdev))?;
-        }
-        self.write(path, link, header, kind, size, attributes)
-    }
-
-    fn write(
-        &mut self,
-        path: &[u8],
-        link: &[u8],
-        mut header: Header,
-        kind: EntryType,
-        size: u64,
-        mut records: Vec<Record>,
-    ) -> Result<()> {
-        header.set_entry_type(kind);
-        header.set_size(size);
-        if let Err(short) = field(&mut header, 0, 100, path) {
-            records.push(("path".into(), path.to_vec()));
-            let _ = field(&mut header, 0, 100, &short);
-        }
-        if let Err(short) = field(&mut header, 157, 100, link) {
-            records.push(("linkpath".into(), link.to_vec()));
-            let _ = field(&mut header, 157, 100, &short);
-        }
-        if !records.is_empty() {
-            self.extension(&records)?;
-        }
-        header.set_cksum();
-        Ok(self.out.write_all(header.as_bytes())?)
-    }
-
-    /// A pax header for the entry that follows.
-    fn extension(&mut self, records: &[Record]) -> Result<()> {
-        let mut body = Vec::new();
-        for (key, value) in records {
-            // The length counts its own digits, too.
-            let rest = key.len() + value.len() + 3;
-            let mut length = rest + 1;
-            while length != rest + length.to_string().len() {
-                length = rest + length.to_string().len();
-            }
-            body.extend_from_slice(format!("{length} {key}=").as_bytes());
-            body.extend_from_slice(value);
-            body.push(b'\n');
-        }
-        let mut header = Header::new_ustar();
-        header.set_entry_type(EntryType::XHeader);
-        header.set_mode(0o644);
-        header.set_size(body.len() as u64);
-        let _ = field(&mut header, 0, 100, b"PaxHeaders/entry");
-        header.set_cksum();
-        body.resize(body.len().next_multiple_of(BLOCK), 0);
-        self.out.write_all(header.as_bytes())?;
-        Ok(self.out.write_all(&body)?)
-    }
-}
-
-/// Put a text into a field of a header; an error with the part that fits if it is too long.
-fn field(header: &mut Header, at: usize, length: usize, text: &[u8]) -> std::result::Result<(), Vec<u8>> {
-    match header.as_mut_bytes().get_mut(at..at + text.len()).filter(|_| text.len() <= length) {
-        Some(place) => {
-            place.copy_from_slice(text);
-            Ok(())
-        }
-        None => Err(text.get(..length).unwrap_or(text).to_vec()),
+        self.out.entry(path, kind, &EntryMeta { mode: stat.st_mode, uid, gid, mtime: stat.st_mtime, records })
     }
 }
 
@@ -302,9 +199,12 @@ impl Marks {
 /// The extended attributes that belong into an archive, as pax records, and those that mean something here.
 fn attributes(file: &OwnedFd) -> Result<(Vec<Record>, Marks)> {
     let (mut records, mut marks) = (Vec::new(), Marks::default());
+    // Mostly there are none, and a file system without them has none.
+    if matches!(rustix::fs::flistxattr(file.as_fd(), &mut [0; 64]), Ok(0) | Err(Errno::OPNOTSUPP)) {
+        return Ok((records, marks));
+    }
     let mut names = vec![0; MAX_XATTR];
-    // A file system without them has none.
-    let length = rustix::fs::flistxattr(file.as_fd(), &mut names).unwrap_or(0);
+    let length = rustix::fs::flistxattr(file.as_fd(), &mut names)?;
     for name in names.get(..length).unwrap_or_default().split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         let Ok(text) = std::str::from_utf8(name) else { continue };
         let mut value = vec![0; MAX_XATTR];

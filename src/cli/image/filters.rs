@@ -5,7 +5,6 @@ use crate::base::glob;
 use crate::base::time;
 use crate::cli::session::{self, created};
 use crate::container;
-use crate::container::config::RootSource;
 use crate::container::filter::has_label;
 use crate::engine::Engine;
 use crate::image::Image;
@@ -93,11 +92,8 @@ impl Selection {
                     self.times.push((name.clone(), created(&session::image(engine, name)?)));
                 }
                 Key::Containers(_) => {
-                    let image = |container: container::Container| match container.config.root {
-                        RootSource::Image { id, .. } => Some(id),
-                        RootSource::Rootfs { .. } => None,
-                    };
-                    self.used = container::all(engine).into_iter().filter_map(image).collect();
+                    let image = |container: &container::Container| container.config.root.image().cloned();
+                    self.used = container::all(engine).iter().filter_map(image).collect();
                 }
                 _ => {}
             }

@@ -125,10 +125,7 @@ fn named(engine: &Engine, words: &Words) -> Result<Maps> {
 
 /// How many ids an image needs: as far as its own files of users and groups know any.
 fn needed(engine: &Engine, root: &RootSource, user: &str) -> u32 {
-    let folders = match root {
-        RootSource::Rootfs { path, .. } => vec![path.clone()],
-        RootSource::Image { layers, .. } => layers.iter().map(|layer| engine.store.layer_path(layer)).collect(),
-    };
+    let folders = root.lower(&engine.store);
     let known = folders.iter().filter_map(|folder| Root::open(folder).ok()).map(|root| user::largest_id(&root));
     let asked = user.split(':').filter_map(|part| part.parse::<u32>().ok());
     known.chain(asked).max().unwrap_or(0).saturating_add(1).max(AUTO_SIZE)
