@@ -15,6 +15,8 @@ pub mod events;
 pub mod config;
 /// Other people's formats: image references, manifests, configs. No I/O.
 pub mod oci;
+/// The language of Dockerfiles: parsed, checked, expanded. No I/O.
+pub mod dockerfile;
 // ── what a container is made of ─────────────────────────────────────────────────────────────────────────────────
 /// Becoming root among one's own: subordinate ids, id maps, the namespace holder.
 pub mod rootless;

@@ -44,6 +44,8 @@ pub struct Fault {
     pub kind: Kind,
     /// The sentence: what was attempted, on which named thing. Lower case, no full stop, names in backticks.
     pub text: String,
+    /// Lines of what the user wrote that show where it is wrong; printed under the sentence.
+    pub shown: Vec<String>,
     /// What the user can do, each line something to type; printed last.
     pub hints: Vec<String>,
 }
@@ -51,7 +53,7 @@ pub struct Fault {
 impl Fault {
     /// A fault of this kind.
     pub fn new(kind: Kind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), hints: Vec::new() }
+        Self { kind, text: text.into(), shown: Vec::new(), hints: Vec::new() }
     }
 
     /// Add a line of advice.
@@ -107,7 +109,7 @@ pub fn decode(bytes: &[u8]) -> anyhow::Error {
     };
     let mut error = fault(kind, sentences.pop().unwrap_or_default());
     while let Some(sentence) = sentences.pop() {
-        error = error.context(Fault { kind, text: sentence, hints: Vec::new() });
+        error = error.context(Fault::new(kind, sentence));
     }
     match error.downcast_mut::<Fault>() {
         Some(fault) => {

@@ -12,6 +12,7 @@ pub mod fs;
 pub mod glob;
 pub mod id;
 pub mod lock;
+pub mod nearest;
 pub mod program;
 pub mod signal;
 pub mod temp;

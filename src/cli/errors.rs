@@ -3,6 +3,7 @@
 use super::args;
 use crate::base::env;
 use crate::base::error::{Fault, Kind, kind};
+use crate::base::nearest::nearest_of;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -21,13 +22,15 @@ pub fn exit_code(kind: Kind) -> u8 {
 
 /// Print an error with its advice; the exit code to end with.
 pub fn report(error: &anyhow::Error) -> u8 {
-    let mut hints = error.downcast_ref::<Fault>().map(|fault| fault.hints.clone()).unwrap_or_default();
+    let fault = error.downcast_ref::<Fault>();
+    let shown = fault.map(|fault| fault.shown.as_slice()).unwrap_or_default();
+    let mut hints = fault.map(|fault| fault.hints.clone()).unwrap_or_default();
     if hints.is_empty() {
         hints.extend(advice(error).map(str::to_owned));
     }
     let hints = hints.as_slice();
     if !matches!(kind(error), Kind::Interrupted(_)) {
-        print("box", 31, &format!("{error:#}"), hints);
+        print("box", 31, &format!("{error:#}"), shown, hints);
     }
     exit_code(kind(error))
 }
@@ -46,17 +49,20 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
 
 /// Print something that the user should know although all went on.
 pub fn warn(fault: &Fault) {
-    print("warning", 33, &fault.text, &fault.hints);
+    print("warning", 33, &fault.text, &fault.shown, &fault.hints);
 }
 
 /// One message on stderr. A closed or full stderr is nobody's error.
-fn print(label: &str, colour: u8, text: &str, hints: &[String]) {
+fn print(label: &str, colour: u8, text: &str, shown: &[String], hints: &[String]) {
     let plain = env::no_color() || env::term().is_none_or(|term| term == "dumb") || !std::io::stderr().is_terminal();
     let paint = |label: &str, colour: u8| match plain {
         true => label.to_owned(),
         false => format!("\x1b[1;{colour}m{label}\x1b[0m"),
     };
     let mut out = format!("{}: {}\n", paint(label, colour), escape(text));
+    for line in shown {
+        let _ = writeln!(out, "{}", escape(line));
+    }
     for hint in hints {
         let _ = writeln!(out, "{}: {}", paint("hint", 36), escape(hint));
     }
@@ -98,7 +104,7 @@ pub fn usage(error: clap::Error, words: &[OsString]) -> ExitCode {
     }
     let path = path(words);
     let fault = translate(&error, &path).hint(format!("{path} --help"));
-    print("box", 31, &fault.text, &fault.hints);
+    print("box", 31, &fault.text, &fault.shown, &fault.hints);
     ExitCode::from(exit_code(fault.kind))
 }
 
@@ -200,32 +206,6 @@ fn nearest(path: &str, unknown: &str) -> Option<String> {
     let top = args::for_people();
     let command = path.split(' ').skip(1).try_fold(&top, |command, word| command.find_subcommand(word))?;
     nearest_of(unknown, command.get_subcommands().map(clap::Command::get_name))
-}
-
-/// Of some names the one that is at most two slips away.
-pub fn nearest_of<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let near =
-        names.map(|name| (slips(name, unknown), name)).filter(|(slips, name)| *slips <= 2 && *slips < name.len());
-    near.min().map(|(_, name)| name.to_owned())
-}
-
-/// How many letters are wrong, missing, too many or swapped with their neighbour (optimal string alignment).
-fn slips(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().take(64).collect());
-    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            table[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let change = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                let best = change.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
-                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-                if swapped { best.min(table[i - 2][j - 2] + 1) } else { best }
-            };
-        }
-    }
-    table[a.len()][b.len()]
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ fn run(template: &Tree, row: &Json) -> Result<String> {
 /// The field of a row that is most like the one that is not there.
 fn nearest(error: &str, row: &Json) -> Option<String> {
     let wrong = error.split('`').nth(1)?;
-    super::errors::nearest_of(wrong, row.as_object()?.keys().map(String::as_str))
+    crate::base::nearest::nearest_of(wrong, row.as_object()?.keys().map(String::as_str))
 }
 
 /// The heading line of a `table` template: each `{{.Field}}` becomes its heading.
