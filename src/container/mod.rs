@@ -46,6 +46,7 @@ pub mod top;
 mod usage;
 mod update;
 mod view;
+mod volume_files;
 mod wait;
 
 pub use collect::collect_behind;
@@ -74,6 +75,7 @@ pub use stop::{StopOptions, Stopping, ask, kill, stop, stopped};
 pub use update::update;
 pub use usage::{ContainerUsage, ImageUsage, Usage, usage};
 pub use view::{diff, diff_images};
+pub use volume_files::{export_volume, import_volume};
 pub use wait::{Condition, WaitOptions, wait, wait_any};
 
 use crate::base::error::Fault;

@@ -115,7 +115,7 @@ impl View {
                 let made: BTreeSet<Vec<u8>> =
                     changes(upper, lower)?.into_iter().filter(is_made).map(|change| change.path).collect();
                 let skip = |path: &[u8]| made.contains(&[b"/", path].concat());
-                pack(upper, &PackOptions { owner: &owner, skip: &skip, whiteouts: true, deleted: &[] }, out)
+                pack(upper, &PackOptions { owner: &owner, skip: &skip, top: true, whiteouts: true, deleted: &[] }, out)
             }
             Files::Copied { root, lower } => {
                 let temp = TempDir::new(&self.dirs)?;
@@ -128,7 +128,11 @@ impl View {
                 let gone: Vec<Vec<u8>> = gone.into_iter().map(path).collect();
                 let kept: BTreeSet<Vec<u8>> = kept.into_iter().map(path).collect();
                 let skip = |path: &[u8]| !kept.contains(path);
-                pack(root, &PackOptions { owner: &owner, skip: &skip, whiteouts: false, deleted: &gone }, out)
+                pack(
+                    root,
+                    &PackOptions { owner: &owner, skip: &skip, top: false, whiteouts: false, deleted: &gone },
+                    out,
+                )
             }
             Files::Folder(_) => self.pack_all(out),
         }
@@ -157,7 +161,7 @@ impl View {
             Files::Copied { root, .. } | Files::Folder(root) => root.clone(),
         };
         let owner = |uid, gid| self.owner(uid, gid);
-        pack(&root, &PackOptions { owner: &owner, skip: &|_| false, whiteouts: false, deleted: &[] }, out)
+        pack(&root, &PackOptions { owner: &owner, skip: &|_| false, top: false, whiteouts: false, deleted: &[] }, out)
     }
 
     fn mount(&self, lower: &[PathBuf]) -> Result<()> {

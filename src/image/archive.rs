@@ -142,8 +142,8 @@ fn normal(base: &str, path: &str) -> String {
     parts.join("/")
 }
 
-/// Reads a stream that may be packed.
-struct Inflating<R> {
+/// Reads a stream that may be packed (gzip, zstd, …), unpacked.
+pub struct Inflating<R> {
     input: R,
     inflater: Option<Inflater>,
     ready: Ready,
@@ -164,7 +164,8 @@ impl Sink for Ready {
 }
 
 impl<R: Read> Inflating<R> {
-    fn new(input: R) -> Self {
+    /// Of a stream from its beginning.
+    pub fn new(input: R) -> Self {
         Self { input, inflater: Some(Inflater::new(vec![0; PIECE])), ready: Ready::default() }
     }
 }

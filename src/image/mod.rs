@@ -30,6 +30,7 @@ mod transport;
 pub mod trust;
 mod writer;
 
+pub use archive::Inflating;
 pub use check::{CheckOptions, Damage, check};
 pub use commit::{CommitOptions, commit};
 pub use compose::ManifestFormat;

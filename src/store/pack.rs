@@ -30,6 +30,8 @@ pub struct PackOptions<'a> {
     pub owner: &'a dyn Fn(u32, u32) -> (u32, u32),
     /// Paths, without a slash in front, that are left out with all below them.
     pub skip: &'a dyn Fn(&[u8]) -> bool,
+    /// Whether the top folder gets an entry, which has its owner, mode and attributes.
+    pub top: bool,
     /// Whether devices 0:0 and marks of overlay are whiteouts.
     pub whiteouts: bool,
     /// Paths, without a slash in front, for which whiteouts are added.
@@ -43,7 +45,7 @@ pub fn pack(root: &Path, options: &PackOptions<'_>, out: &mut dyn Write) -> Resu
     let top =
         rustix::fs::open(root, FOLDER, Mode::empty()).with_context(|| format!("cannot open `{}`", root.display()))?;
     let mut packer = Packer { options, out: ArchiveWriter::new(out), linked: HashMap::new() };
-    if options.whiteouts {
+    if options.top {
         let stat = rustix::fs::fstat(&top)?;
         packer.folder(&top, b"./", &stat)?;
     }
@@ -235,8 +237,13 @@ mod tests {
 
     fn packed(root: &Path, whiteouts: bool) -> Vec<u8> {
         let mut out = Vec::new();
-        let options =
-            PackOptions { owner: &|uid, gid| (uid, gid), skip: &|path| path == b"skipped", whiteouts, deleted: &[] };
+        let options = PackOptions {
+            owner: &|uid, gid| (uid, gid),
+            skip: &|path| path == b"skipped",
+            top: whiteouts,
+            whiteouts,
+            deleted: &[],
+        };
         pack(root, &options, &mut out).unwrap();
         out
     }

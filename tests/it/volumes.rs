@@ -334,3 +334,51 @@ fn a_part_that_is_swapped_for_a_link_leads_nowhere() {
     }
     assert!(seen > 0, "the folder was never there");
 }
+
+#[test]
+fn data_moves_through_a_pipe() {
+    let (env, other) = (TestEnv::with_image(), TestEnv::with_image());
+    env.box_(&["volume", "create", "--uid", "7", "data"]).ok();
+    let mount = ["-v", "data:/d"];
+    env.inside(&mount, &["write", "/d/file", "hello"]).ok();
+    let tar = env.box_(&["volume", "export", "data"]);
+    assert_eq!(tar.code, 0);
+    other.box_(&["volume", "import", "data"]).fails(125).says("no such volume `data`");
+    other.box_(&["volume", "create", "data"]).ok();
+    // What is no archive, or a broken one, leaves a new volume as it was: the image may still fill it.
+    for junk in [&b""[..], b"<html></html>", &tar.stdout[..700]] {
+        other.cmd(&["volume", "import", "data", "-"]).stdin(junk).run().fails(125);
+        assert!(other.data().join("volumes/data/fresh").exists());
+    }
+    other.cmd(&["volume", "import", "data", "-"]).stdin(&tar.stdout).run().ok();
+    for env in [&env, &other] {
+        assert_eq!(env.inside(&mount, &["cat", "/d/file"]).ok(), "hello");
+        assert!(env.inside(&mount, &["stat", "/d"]).ok().contains(" 7:0"));
+    }
+    // Over what is there, from a packed file; what the archive does not have stays.
+    other.inside(&mount, &["write", "/d/other", "stays"]).ok();
+    other.inside(&mount, &["write", "/d/file", "changed"]).ok();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, &tar.stdout).unwrap();
+    let packed = other.file("data.tar.gz", packed.finish().unwrap());
+    other.cmd(&["volume", "import", "data"]).arg(packed).run().ok();
+    assert_eq!(other.inside(&mount, &["cat", "/d/file", "/d/other"]).ok(), "hellostays");
+    let file = other.base.join("out.tar").display().to_string();
+    other.box_(&["volume", "export", "-o", &file, "data"]).ok();
+    assert!(std::fs::metadata(&file).unwrap().len() > 1024);
+    other.box_(&["volume", "create", "-o", "type=tmpfs", "mem"]).ok();
+    other.box_(&["volume", "export", "mem"]).fails(125).says("has its files in containers only");
+}
+
+#[test]
+fn reload_names_what_is_gone() {
+    let env = TestEnv::with_image();
+    let folder = env.base.join("lent");
+    std::fs::create_dir(&folder).unwrap();
+    let device = format!("device={}", folder.display());
+    env.box_(&["volume", "create", "-o", "type=bind", "-o", &device, "lent"]).ok();
+    env.box_(&["volume", "create", "-d", "image", "-o", "image=t", "img"]).ok();
+    env.box_(&["volume", "reload"]).ok();
+    std::fs::remove_dir(&folder).unwrap();
+    env.box_(&["volume", "reload"]).fails(125).says("volume `lent` cannot be used");
+}

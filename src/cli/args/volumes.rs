@@ -2,8 +2,9 @@
 
 use super::{EXIT_STATUS, switches};
 use crate::cli::complete;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
+use std::path::PathBuf;
 
 const REMOVE_STATUS: &str = "\
 Exit status:
@@ -30,6 +31,17 @@ pub enum VolumeVerb {
     Prune(Prune),
     /// Exit with 0 if the volume is there, with 1 if not
     Exists(One),
+    /// Write all files of a volume as an archive
+    Export(Export),
+    /// Read an archive into a volume
+    Import(Import),
+    /// Check that what volumes stand for is there
+    #[command(
+        after_long_help = EXIT_STATUS,
+        long_about = "Looks at the folder or image that each volume stands for, and names those that are gone. There are \
+                      no plugins for volumes, so none are added or taken away."
+    )]
+    Reload,
     /// Print where a volume's files are
     Mount(Many),
     /// Undo `volume mount`
@@ -189,6 +201,50 @@ pub struct Prune {
     /// Do not ask
     #[arg(short, long)]
     pub force: bool,
+}
+
+const MOVE_EXAMPLES: &str = "\
+Examples:
+  box volume export -o data.tar data
+  box volume import data data.tar
+  box volume export data | ssh host 'box volume create --ignore data && box volume import data -'";
+
+/// Write all files of a volume as an archive
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box volume export [OPTIONS] VOLUME",
+    after_help = MOVE_EXAMPLES,
+    after_long_help = format!("{MOVE_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Writes a tar archive of a volume's files, with their owners as containers see them, their modes and \
+                  their attributes."
+)]
+pub struct Export {
+    /// Where to [default: stdout]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Its name, or the beginning of it
+    #[arg(value_name = "VOLUME", required = true, add = ArgValueCandidates::new(complete::volumes))]
+    pub volume: String,
+}
+
+/// Read an archive into a volume
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box volume import VOLUME [FILE]",
+    after_help = MOVE_EXAMPLES,
+    after_long_help = format!("{MOVE_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Reads a tar archive, packed or not, into a volume that is there already. Files of the same name are \
+                  replaced, others stay. A volume that no container has used yet gets all of the archive or nothing."
+)]
+pub struct Import {
+    /// Its name, or the beginning of it
+    #[arg(value_name = "VOLUME", required = true, add = ArgValueCandidates::new(complete::volumes))]
+    pub volume: String,
+    /// The archive; - or nothing for stdin
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub source: Option<String>,
 }
 
 /// A volume's name.

@@ -5,6 +5,7 @@ pub use create::pairs;
 mod filter;
 mod list;
 mod remove;
+mod transfer;
 
 use super::args::Globals;
 use super::args::volumes::{Many, One, VolumeVerb};
@@ -13,7 +14,7 @@ use super::session;
 use crate::base::error::{Fault, Kind, kind};
 use crate::engine::Engine;
 use crate::volume::{self, Driver, Volume};
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 /// Do what was asked; the exit code.
 pub fn dispatch(verb: VolumeVerb, globals: &Globals) -> Result<u8> {
@@ -24,6 +25,9 @@ pub fn dispatch(verb: VolumeVerb, globals: &Globals) -> Result<u8> {
         VolumeVerb::Rm(args) => remove::rm(&args, globals),
         VolumeVerb::Prune(args) => remove::prune(&args, globals),
         VolumeVerb::Exists(args) => exists(&args, globals),
+        VolumeVerb::Export(args) => transfer::export(&args, globals),
+        VolumeVerb::Import(args) => transfer::import(&args, globals),
+        VolumeVerb::Reload => reload(globals),
         VolumeVerb::Mount(args) => mount(&args, globals),
         VolumeVerb::Unmount(args) => unmount(&args, globals),
     }
@@ -48,6 +52,37 @@ fn unmount(args: &Many, globals: &Globals) -> Result<u8> {
         in_a_folder(&volume)?;
         print_line(&volume.record.name)
     })
+}
+
+/// Look at what each volume stands for: there are no plugins that could have others.
+fn reload(globals: &Globals) -> Result<u8> {
+    let engine = session::open(globals)?;
+    let mut failures = Vec::new();
+    for volume in volume::all(&engine.dirs) {
+        if let Err(error) = usable(&engine, &volume) {
+            super::errors::report(&error);
+            failures.push(kind(&error));
+        }
+    }
+    Ok(session::code(&failures))
+}
+
+/// Whether what it stands for is there. What the kernel mounts shows when it does.
+fn usable(engine: &Engine, volume: &Volume) -> Result<()> {
+    let deed = || format!("volume `{}` cannot be used", volume.record.name);
+    match volume.driver()? {
+        Driver::Bind { device, .. } => std::fs::metadata(&device)
+            .map(drop)
+            .with_context(|| format!("{}: `{}` is not there", deed(), device.display())),
+        Driver::Image { reference } => match crate::image::find(&engine.store, &reference).with_context(deed)? {
+            Some(_) => Ok(()),
+            None => {
+                let text = format!("{}: there is no image `{reference}` here", deed());
+                Err(Fault::new(Kind::NotFound, text).hint(format!("box pull {reference}")).into())
+            }
+        },
+        Driver::Folder | Driver::Tmpfs { .. } | Driver::Kernel { .. } => Ok(()),
+    }
 }
 
 /// Where its files are, if they are somewhere without a container.

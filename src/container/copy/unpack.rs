@@ -30,12 +30,26 @@ pub fn unpack(root: &Root, path: &Path, from: File, owner: Owner, overwrite: boo
     let folder = root
         .open_at(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
         .with_context(|| format!("cannot copy to `{}`", path.display()))?;
-    let mut unpacker = Unpacker { folder, owner, overwrite, folders: Vec::new() };
+    read(Unpacker { folder, owner, overwrite, whole: false, folders: Vec::new() }, from)
+}
+
+/// Read a tar stream into a folder that becomes what the stream says: its own entry and extended attributes count, and
+/// what is in the way gives way.
+pub fn restore(folder: OwnedFd, from: impl Read) -> Result<()> {
+    read(Unpacker { folder, owner: Owner::AsItWas, overwrite: true, whole: true, folders: Vec::new() }, from)
+}
+
+fn read(mut unpacker: Unpacker, from: impl Read) -> Result<()> {
     let mut archive = Archive::new(BufReader::with_capacity(1 << 16, from));
+    let mut any = false;
     for entry in archive.entries().context("cannot read the tar stream")? {
+        any = true;
         let mut entry = entry.context("cannot read the tar stream")?;
         let name = entry.path().context("cannot read the tar stream")?.into_owned();
         unpacker.place(&mut entry, &name).with_context(|| format!("cannot copy `{}`", name.display()))?;
+    }
+    if unpacker.whole && !any {
+        return Err(fault(Kind::BadData, "there is no archive: the stream is empty"));
     }
     // Whoever writes the stream must not be stopped by a full pipe after its end.
     std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).context("cannot read the tar stream")?;
@@ -46,6 +60,8 @@ struct Unpacker {
     folder: OwnedFd,
     owner: Owner,
     overwrite: bool,
+    /// Also what the stream says of the folder itself, and extended attributes.
+    whole: bool,
     /// Folders that get their mode and time when all is in them.
     folders: Vec<(PathBuf, u32, u64)>,
 }
@@ -56,15 +72,20 @@ impl Unpacker {
         let header = entry.header().clone();
         let (mode, mtime) = (header.mode()? & 0o7777, header.mtime().unwrap_or(0));
         let kind = header.entry_type();
+        let attributes = if self.whole { attributes(entry)? } else { Vec::new() };
         let Some((parent, last)) = path.parent().zip(path.file_name()) else {
             // The folder that is copied to is what it is.
-            return Ok(());
+            return if self.whole && kind == EntryType::Directory { self.top(&header, &attributes) } else { Ok(()) };
         };
         let parent = self.parent(parent)?;
         match kind {
             EntryType::Directory => {
                 self.make_folder(&parent, last)?;
                 self.give(&parent, last, &header)?;
+                if !attributes.is_empty() {
+                    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    set_attributes(&rustix::fs::openat(&parent, last, flags, Mode::empty())?, &attributes)?;
+                }
                 self.folders.push((path, mode, mtime));
                 return Ok(());
             }
@@ -74,7 +95,8 @@ impl Unpacker {
                 std::io::copy(entry, &mut file)?;
                 let (uid, gid) = self.owner_of(&header)?;
                 rustix::fs::fchown(&file, uid, gid)?;
-                // After the owner, whose change takes set-id bits away.
+                // After the owner, whose change takes set-id bits and capabilities away.
+                set_attributes(&file, &attributes)?;
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
                 rustix::fs::futimens(&file, &times(mtime))?;
                 return Ok(());
@@ -103,6 +125,16 @@ impl Unpacker {
         self.give(&parent, last, &header)?;
         rustix::fs::utimensat(&parent, last, &times(mtime), AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(())
+    }
+
+    /// The folder itself.
+    fn top(&self, header: &tar::Header, attributes: &[Attribute]) -> Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(&self.folder, ".", flags, Mode::empty())?;
+        let (uid, gid) = self.owner_of(header)?;
+        rustix::fs::fchown(&folder, uid, gid)?;
+        set_attributes(&folder, attributes)?;
+        Ok(rustix::fs::fchmod(&folder, Mode::from_raw_mode(header.mode()? & 0o7777))?)
     }
 
     /// The folder at a path below ours, without any link on the way, made where it is missing.
@@ -221,6 +253,32 @@ impl Unpacker {
         }
         Ok(())
     }
+}
+
+/// The name and value of an extended attribute.
+type Attribute = (String, Vec<u8>);
+
+/// The attributes that an archive may bring: those that anybody may set on a file, and file capabilities, which count
+/// in the user's namespace only. Never the marks of overlays.
+fn attributes<R: Read>(entry: &mut Entry<'_, R>) -> Result<Vec<Attribute>> {
+    let mut found = Vec::new();
+    for record in entry.pax_extensions()?.into_iter().flatten() {
+        let record = record?;
+        let Some(name) = record.key().ok().and_then(|key| key.strip_prefix("SCHILY.xattr.")) else { continue };
+        let foreign = ["user.overlay.", "user.fuseoverlayfs."].iter().any(|marks| name.starts_with(marks));
+        if !foreign && (name.starts_with("user.") || name == "security.capability") {
+            found.push((name.to_owned(), record.value_bytes().to_vec()));
+        }
+    }
+    Ok(found)
+}
+
+fn set_attributes(file: impl AsFd, attributes: &[Attribute]) -> Result<()> {
+    for (name, value) in attributes {
+        rustix::fs::fsetxattr(&file, name.as_str(), value, rustix::fs::XattrFlags::empty())
+            .with_context(|| format!("cannot set its attribute `{}`", name.escape_debug()))?;
+    }
+    Ok(())
 }
 
 fn kind_of(parent: &OwnedFd, name: &OsStr) -> Result<Option<FileType>> {
