@@ -6,6 +6,7 @@
 //! <https://docs.docker.com/reference/dockerfile/>, and what moby/buildkit's `frontend/dockerfile` does where that is
 //! silent. `docs/dockerfile.md` says what differs.
 
+pub mod chmod;
 pub mod command;
 #[cfg(test)]
 mod corpus;
@@ -22,6 +23,8 @@ mod parse;
 pub mod path;
 mod pattern;
 pub mod ports;
+pub mod resolve;
+pub mod scope;
 pub mod tree;
 pub mod words;
 
