@@ -7,6 +7,7 @@ mod access;
 pub mod args;
 mod attach;
 mod boot;
+pub mod build;
 mod complete;
 mod cp;
 mod doctor;
