@@ -11,7 +11,7 @@ pub mod base;
 pub mod sys;
 /// What has happened: a journal that every verb appends to.
 pub mod events;
-/// What the user and the host have configured: registries.conf, auth files.
+/// What the user and the host have configured: containers.conf, registries.conf, auth files.
 pub mod config;
 /// Other people's formats: image references, manifests, configs. No I/O.
 pub mod oci;

@@ -54,6 +54,16 @@ pub fn containers_registries_conf() -> Option<PathBuf> {
     get("CONTAINERS_REGISTRIES_CONF").map(PathBuf::from)
 }
 
+/// `CONTAINERS_CONF`: containers.conf, in place of all others.
+pub fn containers_conf() -> Option<PathBuf> {
+    get("CONTAINERS_CONF").map(PathBuf::from)
+}
+
+/// `CONTAINERS_CONF_OVERRIDE`: a containers.conf that is read last.
+pub fn containers_conf_override() -> Option<PathBuf> {
+    get("CONTAINERS_CONF_OVERRIDE").map(PathBuf::from)
+}
+
 /// `STORAGE_DRIVER`: overlay, fuse-overlayfs or copy.
 pub fn storage_driver() -> Option<String> {
     text("STORAGE_DRIVER")

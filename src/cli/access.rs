@@ -4,6 +4,7 @@ use super::args::access::{AccessFlags, RetryFlags};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::time;
 use crate::config::auth::Secret;
+use crate::config::containers::Containers;
 use crate::registry::Access;
 use crate::sys::tty::{self, RawMode};
 use anyhow::{Context, Result};
@@ -18,8 +19,13 @@ pub fn access(flags: &AccessFlags, retry: Option<&RetryFlags>) -> Result<Access>
     access.cert_dir.clone_from(&flags.cert_dir);
     access.creds = flags.creds.as_deref().map(creds).transpose()?;
     if let Some(retry) = retry {
-        access.retry = retry.retry;
-        access.retry_delay = retry.retry_delay.as_deref().map(delay).transpose()?;
+        let conf = Containers::load()?;
+        let configured = |key: &str, typed: Option<String>| typed.map_or_else(|| conf.word(key), |word| Ok(Some(word)));
+        let count = configured("engine.retry", retry.retry.map(|count| count.to_string()))?;
+        let wait = configured("engine.retry_delay", retry.retry_delay.clone())?;
+        let bad = |text: &String| fault(Kind::Usage, format!("`--retry` cannot be `{}`", text.escape_debug()));
+        access.retry = count.map(|text| text.parse().map_err(|_| bad(&text))).transpose()?;
+        access.retry_delay = wait.as_deref().map(delay).transpose()?;
     }
     Ok(access)
 }

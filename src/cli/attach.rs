@@ -2,15 +2,16 @@
 
 use super::args::Globals;
 use super::args::containers::Attach;
-use super::run::DETACH_KEYS;
+use super::defaults::detach_keys;
 use super::session;
+use crate::config::containers::Containers;
 use crate::container::{self, Started};
-use crate::monitor::{self, AttachOptions};
+use crate::monitor::AttachOptions;
 use anyhow::Result;
 
 /// `box attach`. As with docker, the exit code is the container's.
 pub fn attach(args: &Attach, globals: &Globals) -> Result<u8> {
-    let detach_keys = monitor::parse_detach_keys(args.detach_keys.as_deref().unwrap_or(DETACH_KEYS))?;
+    let detach_keys = detach_keys(args.detach_keys.as_deref(), &Containers::load()?)?;
     let engine = session::open(globals)?;
     let container = match &args.container {
         Some(name) => container::find(&engine, name)?,

@@ -2,16 +2,17 @@
 
 use super::args::Globals;
 use super::args::containers::Exec;
-use super::run::{DETACH_KEYS, warn_without_terminal};
+use super::defaults::detach_keys;
+use super::run::warn_without_terminal;
 use super::session;
 use crate::base::error::{Fault, Kind};
+use crate::config::containers::Containers;
 use crate::container::{self, ExecRequest};
-use crate::monitor;
 use anyhow::Result;
 
 /// `box exec`.
 pub fn exec(args: Exec, globals: &Globals) -> Result<u8> {
-    let detach_keys = monitor::parse_detach_keys(args.detach_keys.as_deref().unwrap_or(DETACH_KEYS))?;
+    let detach_keys = detach_keys(args.detach_keys.as_deref(), &Containers::load()?)?;
     let mut command = args.words;
     let elsewhere = args.latest || args.cidfile.is_some();
     let name = if elsewhere { None } else { Some(command.remove(0)) };

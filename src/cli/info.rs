@@ -3,8 +3,9 @@
 use super::args::Globals;
 use super::args::host::Info;
 use super::output::print;
-use super::session;
 use super::template::Format;
+use super::{defaults, session};
+use crate::config::containers::Containers;
 use crate::container::{self, Status, Summary};
 use crate::engine::Engine;
 use crate::image;
@@ -18,15 +19,31 @@ use std::path::PathBuf;
 
 /// `box info`: YAML; with `--format` the keys are Go's names, as podman's templates have them.
 pub fn info(args: &Info, globals: &Globals) -> Result<u8> {
+    if args.config {
+        return configured();
+    }
     let engine = session::open(globals)?;
-    let facts = facts(&engine);
-    let facts = facts?;
+    let facts = facts(&engine)?;
     let format = args.format.as_deref().map(Format::parse).transpose()?;
     match &format {
         Some(format) if format.is_json() => super::output::print_json(&as_written(&facts))?,
         Some(format) => print(&format.render_one(&facts)?)?,
         None => print(&serde_yaml::to_string(&as_written(&facts))?)?,
     }
+    Ok(0)
+}
+
+/// `--config`: each key of containers.conf, whether box goes by it, and where it is from.
+fn configured() -> Result<u8> {
+    let conf = Containers::load()?;
+    let mut rows = vec![["KEY", "VALUE", "USED", "FILE"].map(str::to_owned).to_vec()];
+    for (key, setting) in conf.settings() {
+        let value = conf.words(key).map_or_else(|_| setting.value_text(), |words| words.join(" "));
+        let used = if defaults::is_used(key) { "yes" } else { "no" };
+        let files = setting.files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        rows.push(vec![key.to_owned(), value, used.to_owned(), files.join(", ")]);
+    }
+    print(&super::output::table(&rows))?;
     Ok(0)
 }
 

@@ -10,12 +10,14 @@ mod boot;
 pub mod build;
 mod complete;
 mod cp;
+mod defaults;
 mod doctor;
 mod commit;
 mod diff;
 mod errors;
 mod events;
 mod exec;
+mod explain;
 mod export;
 mod healthcheck;
 mod history;
@@ -105,7 +107,10 @@ pub fn main() -> ExitCode {
 /// Parse a command line, its first word being the program's.
 pub fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
     let mut matches = Cli::command().try_get_matches_from(words)?;
-    Cli::from_arg_matches_mut(&mut matches)
+    let given = defaults::given(&matches);
+    let mut cli = Cli::from_arg_matches_mut(&mut matches)?;
+    defaults::note(&mut cli, given);
+    Ok(cli)
 }
 
 /// Do what was asked; the exit code.

@@ -4,8 +4,9 @@ use super::args::run::{ContainerOptions, Create, Run};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::signal;
 use crate::container::mounts::{parse_image_volumes, parse_mount, parse_tmpfs, parse_volume};
-use crate::container::request::{LogDriver, PullPolicy, Request, Source};
+use crate::container::request::{Defaults, LogDriver, PullPolicy, Request, Source};
 use crate::container::secrets;
+use crate::network::settings::HostInternal;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,7 +38,8 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
     for text in &options.tmpfs {
         mounts.push(parse_tmpfs(text)?);
     }
-    let network = options.net.understand()?;
+    let mut network = options.net.understand()?;
+    network.settings.host_internal = options.configured.host_address.as_deref().map(HostInternal::parse).transpose()?;
     if let Some(text) = &options.stop_signal {
         signal::parse(text)?;
     }
@@ -51,6 +53,7 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
         workdir: options.workdir,
         user: options.user,
         hostname: options.net.hostname,
+        timezone: options.tz,
         mounts,
         volumes_from: options.volumes_from,
         image_volumes: options.image_volume.as_deref().map(parse_image_volumes).transpose()?.unwrap_or_default(),
@@ -66,6 +69,10 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
         tls_verify: options.tls_verify,
         stop_signal: options.stop_signal,
         stop_timeout: options.stop_timeout,
+        defaults: Defaults {
+            capabilities: options.configured.capabilities,
+            stop_timeout: options.configured.stop_timeout,
+        },
         log_driver: match options.log_driver.as_deref() {
             Some("json-file") => LogDriver::JsonFile,
             Some("none") => LogDriver::None,
@@ -81,6 +88,8 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
         ..Request::default()
     };
     super::rights::fill(options.rights, &mut request)?;
+    request.env_changes.host = options.env_host;
+    request.env_changes.defaults = options.configured.env;
     Ok(request)
 }
 

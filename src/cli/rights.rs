@@ -27,8 +27,12 @@ pub fn fill(options: RightsOptions, request: &mut Request) -> Result<()> {
     for text in &options.gpus {
         names.extend(cdi::gpus(text)?);
     }
-    request.env_changes =
-        Changes { merge: options.env_merge, unset: options.unsetenv, unset_all: options.unsetenv_all };
+    request.env_changes = Changes {
+        merge: options.env_merge,
+        unset: options.unsetenv,
+        unset_all: options.unsetenv_all,
+        ..Changes::default()
+    };
     request.userns = userns(options.userns.as_deref(), &words)?;
     request.runtime = options.runtime;
     request.privileged = options.privileged;

@@ -4,26 +4,28 @@ use super::args::Globals;
 use super::args::run::{Create, Run};
 use super::output::print_line;
 use super::progress::Shown;
-use super::{errors, request, session};
+use super::{defaults, errors, explain, request, session};
 use crate::base::error::{Fault, Kind, kind};
 use crate::container::{self, Container, Mode, Started};
 use crate::engine::Engine;
-use crate::monitor::{self, AttachOptions};
+use crate::monitor::AttachOptions;
 use crate::sys::tty;
 use anyhow::Result;
 use std::os::fd::AsFd;
 
-/// What leaves a container running, unless `--detach-keys` says otherwise.
-pub const DETACH_KEYS: &str = "ctrl-p,ctrl-q";
-
 /// `box run`.
 pub fn run(args: Run, globals: &Globals) -> Result<u8> {
-    let detach_keys = monitor::parse_detach_keys(args.detach_keys.as_deref().unwrap_or(DETACH_KEYS))?;
     let sig_proxy = args.sig_proxy;
     let attach = args.attach.clone();
     let wants = |stream: &str| attach.is_empty() || attach.iter().any(|word| word.eq_ignore_ascii_case(stream));
     let rmi = args.rmi;
-    let request = request::of_run(args)?;
+    let understand = |container| request::of_run(Run { container, ..args.clone() });
+    let understood = defaults::with(args.container.clone(), understand)?;
+    let detach_keys = defaults::detach_keys(args.detach_keys.as_deref(), &understood.conf)?;
+    if args.container.dry_run {
+        return explain::explain(understood, args.container.explain, globals);
+    }
+    let request = understood.request;
     let mode = match request.detach {
         true => Mode::Detached,
         false => Mode::Attached(AttachOptions {
@@ -70,7 +72,12 @@ fn remove_image(engine: &Engine, container: &Container) {
 
 /// `box create`.
 pub fn create(args: Create, globals: &Globals) -> Result<u8> {
-    let request = request::of_create(args)?;
+    let understand = |container| request::of_create(Create { container, ..args.clone() });
+    let understood = defaults::with(args.container.clone(), understand)?;
+    if args.container.dry_run {
+        return explain::explain(understood, args.container.explain, globals);
+    }
+    let request = understood.request;
     let engine = session::open(globals)?;
     let progress = Shown::new(request.quiet);
     let result = container::create(&engine, request, &progress);

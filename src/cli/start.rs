@@ -2,16 +2,17 @@
 
 use super::args::Globals;
 use super::args::containers::Start;
-use super::run::DETACH_KEYS;
+use super::defaults::detach_keys;
 use super::session;
 use crate::base::error::{Kind, fault};
+use crate::config::containers::Containers;
 use crate::container::{self, Mode, Started, Status};
-use crate::monitor::{self, AttachOptions};
+use crate::monitor::AttachOptions;
 use anyhow::Result;
 
 /// `box start`.
 pub fn start(args: &Start, globals: &Globals) -> Result<u8> {
-    let detach_keys = monitor::parse_detach_keys(args.detach_keys.as_deref().unwrap_or(DETACH_KEYS))?;
+    let detach_keys = detach_keys(args.detach_keys.as_deref(), &Containers::load()?)?;
     let engine = session::open(globals)?;
     let mut named = match args.all || !args.filter.is_empty() {
         true => {

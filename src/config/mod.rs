@@ -1,7 +1,9 @@
-//! What the user and the host have configured, merged once: registries.conf, auth files, certificates of registries.
+//! What the user and the host have configured, merged once: containers.conf, registries.conf, auth files,
+//! certificates of registries.
 
 pub mod auth;
 pub mod certs;
+pub mod containers;
 pub mod credential_helper;
 pub mod login;
 pub mod policy;

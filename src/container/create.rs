@@ -37,16 +37,7 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
     // What the container will stand on must not be collected before its record is there.
     let _lease = engine.store.lease()?;
     let pulling = (request.pull, request.tls_verify);
-    let (root, image) = match &request.source {
-        Source::Image(text) => {
-            let image = find_image(engine, text, pulling, progress)?;
-            (image_root(text, &image), image.config)
-        }
-        Source::Layers { layers, folder } => {
-            (RootSource::Layers { layers: layers.clone(), folder: folder.clone() }, ImageConfig::default())
-        }
-        Source::Rootfs { path, overlay } => (rootfs(path, *overlay)?, ImageConfig::default()),
-    };
+    let (root, image) = root_of(&request.source, |text| find_image(engine, text, pulling, progress))?;
     timing::phase("find image");
     if request.life.replace
         && let Some(name) = &request.name
@@ -61,7 +52,7 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
     let _ids = rights::allot::reserve(engine, &request)?;
     let mut request = request;
     let wishes = Wishes {
-        mounts: std::mem::take(&mut request.mounts),
+        mounts: wished(&mut request)?,
         from: &std::mem::take(&mut request.volumes_from),
         image_volumes: &image.volumes,
         mode: request.image_volumes,
@@ -88,6 +79,54 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
     settled.keep();
     timing::phase("create");
     Ok((container, lock))
+}
+
+/// What a container would be, without making it or anything for it; and the image's config. Asks no registry.
+///
+/// Errors: those of [`create`] that can be seen before anything is made.
+pub fn rehearse(engine: &Engine, mut request: Request) -> Result<(Container, ImageConfig)> {
+    check(&request)?;
+    let here = |text: &str| find_image(engine, text, (PullPolicy::Never, None), &image::Silent);
+    let (root, image) = root_of(&request.source, here)?;
+    secrets::check(engine, &request.secrets)?;
+    let _ids = rights::allot::reserve(engine, &request)?;
+    let mut wishes = Wishes {
+        mounts: wished(&mut request)?,
+        from: &std::mem::take(&mut request.volumes_from),
+        image_volumes: &image.volumes,
+        mode: request.image_volumes,
+        find_image: &here,
+    };
+    let mounts = mounts::gather(engine, &mut wishes)?;
+    if let Some(name) = request.name.as_ref().filter(|_| !request.life.replace) {
+        record::check_free(&engine.dirs, name)?;
+    }
+    let mut config = decide(engine, request, root, &image)?;
+    config.mounts = mounts;
+    Ok((Container::new(&engine.dirs, config), image))
+}
+
+/// What the root file system is made of, and the config of its image, if it has one.
+fn root_of(source: &Source, find: impl Fn(&str) -> Result<Image>) -> Result<(RootSource, ImageConfig)> {
+    Ok(match source {
+        Source::Image(text) => {
+            let image = find(text)?;
+            (image_root(text, &image), image.config)
+        }
+        Source::Layers { layers, folder } => {
+            (RootSource::Layers { layers: layers.clone(), folder: folder.clone() }, ImageConfig::default())
+        }
+        Source::Rootfs { path, overlay } => (rootfs(path, *overlay)?, ImageConfig::default()),
+    })
+}
+
+/// The mounts that were asked for, one for the time zone among them.
+fn wished(request: &mut Request) -> Result<Vec<mounts::Mount>> {
+    let mut wished = std::mem::take(&mut request.mounts);
+    if let Some(zone) = &request.timezone {
+        wished.extend(mounts::timezone(zone, &wished)?);
+    }
+    Ok(wished)
 }
 
 /// Publish the record, under another name if a made-up one is taken.
@@ -245,7 +284,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         stop_signal: stop_signal
             .map_or(Ok(default_signal), |text| signal::parse(text))
             .context("cannot use the stop signal")?,
-        stop_timeout: request.stop_timeout.or(image.stop_timeout).unwrap_or(10),
+        stop_timeout: request.stop_timeout.or(image.stop_timeout).or(request.defaults.stop_timeout).unwrap_or(10),
         log_driver: request.log_driver,
         pid: rights::decide_namespace(engine, "--pid", &request.pid)?,
         ipc: rights::decide_namespace(engine, "--ipc", &request.ipc)?,
@@ -308,7 +347,10 @@ fn capability_sets(request: &Request) -> Result<(Vec<String>, Vec<String>, Vec<S
     let mut set: BTreeSet<String> = match () {
         () if request.privileged || add.iter().any(|name| name == "ALL") => all().collect(),
         () if request.rights.hardened || drop.iter().any(|name| name == "ALL") => BTreeSet::new(),
-        () => capabilities::DEFAULT.iter().map(|capability| format!("CAP_{capability}")).collect(),
+        () => match &request.defaults.capabilities {
+            Some(names) => parse(names).context("cannot use the configured capabilities")?.into_iter().collect(),
+            None => capabilities::DEFAULT.iter().map(|capability| format!("CAP_{capability}")).collect(),
+        },
     };
     set.extend(add.iter().filter(|name| *name != "ALL").cloned());
     set.retain(|name| !drop.contains(name));

@@ -10,9 +10,13 @@ use std::path::{Path, PathBuf};
 /// Where commands are looked for when the image does not say.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What is changed of the variables that a container has without being asked: `--env-merge` and `--unsetenv`.
+/// What is changed of the variables that a container has without being asked: `--env-host`, `--env-merge`, `--unsetenv`.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
+    /// The configured `K=V`s, which come first of all.
+    pub defaults: Vec<String>,
+    /// `--env-host`: all variables of the caller's, before the image's.
+    pub host: bool,
     /// `K=V`, in which `${NAME}` is the value that the image gives.
     pub merge: Vec<String>,
     /// Names that go.
@@ -36,6 +40,10 @@ pub fn decide(request: &Request, image: &ImageConfig, hostname: &str, warn: impl
     }
     set(&mut list, "container", "box");
     set(&mut list, "HOSTNAME", hostname);
+    extend(&mut list, &[], &request.env_changes.defaults).context("cannot use the configured environment")?;
+    if request.env_changes.host {
+        env::all().iter().for_each(|(key, value)| set(&mut list, key, value));
+    }
     for entry in &image.env {
         match entry.split_once('=') {
             Some((key, value)) if !key.is_empty() && !entry.contains('\0') => set(&mut list, key, value),
@@ -202,7 +210,7 @@ mod tests {
         let image = ImageConfig { env: ["PATH=/x", "B=2", "C=3"].map(String::from).to_vec(), ..Default::default() };
         let decided = |merge: &[&str], unset: &[&str], unset_all| {
             let list = |words: &[&str]| words.iter().map(ToString::to_string).collect();
-            let changes = Changes { merge: list(merge), unset: list(unset), unset_all };
+            let changes = Changes { merge: list(merge), unset: list(unset), unset_all, ..Changes::default() };
             let request = Request { env: vec!["D=4".into()], env_changes: changes, ..Default::default() };
             decide(&request, &image, "h", drop).map(|list| list.join(" "))
         };

@@ -310,6 +310,13 @@ fn host_config(container: &Container) -> Value {
             "PathOnHost": device.host, "PathInContainer": device.container, "CgroupPermissions": device.access,
         })).collect::<Vec<_>>(),
         "DeviceCgroupRules": config.rights.device_rules,
+        "Dns": config.networking.dns,
+        "DnsOptions": config.networking.dns_options,
+        "DnsSearch": config.networking.dns_search,
+        "ExtraHosts": config.networking.add_hosts.iter().map(|host| {
+            let address = host.address.map_or_else(|| "host-gateway".to_owned(), |address| address.to_string());
+            format!("{}:{address}", host.names.join(";"))
+        }).collect::<Vec<_>>(),
         "Tmpfs": tmpfs,
     });
     if let (Value::Object(object), Value::Object(limits)) = (&mut object, super::limits::host_config(config)) {

@@ -329,7 +329,7 @@ fn duration(flag: &str, text: &str) -> Result<i64> {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LogOptions {
-    /// `max-size`: bytes after which a file is rotated; `None`: the default.
+    /// `max-size`: bytes after which a file is rotated; 0: never; `None`: the default.
     pub max_size: Option<u64>,
     /// `max-file`: how many files there are.
     pub max_files: Option<u32>,
@@ -348,8 +348,8 @@ impl LogOptions {
             let (key, value) = text.split_once('=').ok_or_else(|| wrong("it is not KEY=VALUE"))?;
             match key {
                 "max-size" => {
-                    let size = crate::base::units::parse_bytes(value)?;
-                    options.max_size = (size > 0).then_some(size);
+                    let size = if value == "-1" { 0 } else { crate::base::units::parse_bytes(value)? };
+                    options.max_size = Some(size);
                 }
                 "max-file" => {
                     let count: u32 = value.parse().map_err(|_| wrong("it is not a number"))?;

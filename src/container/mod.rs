@@ -52,7 +52,7 @@ mod wait;
 pub use collect::collect_behind;
 pub use commit::{CommitRequest, commit, export};
 pub use copy::{CopyOptions, Side, copy, split_path};
-pub use create::create;
+pub use create::{create, rehearse};
 pub use exec::{ExecRequest, exec};
 pub use images::{check, import, load, pull, remove_image};
 pub use inspect::inspect;

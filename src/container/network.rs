@@ -8,7 +8,7 @@ use crate::base::error::{Fault, Kind, fault};
 use crate::engine::Engine;
 use crate::network::files::Reach;
 use crate::network::hub::{Lease, OUTER_NAME_SERVER};
-use crate::network::settings::HostsBase;
+use crate::network::settings::{HostInternal, HostsBase};
 use crate::network::{self, Names, NetworkMode, PASTA_NAME_SERVER, PortMapping, Settings, SlirpAddresses, parse_ports};
 use crate::oci::image::ImageConfig;
 use crate::sys::root::Root;
@@ -194,7 +194,13 @@ fn hosts(config: &Config, base: Option<String>, own: &[IpAddr]) -> String {
     let domain = config.networking.domainname.as_ref().map(|domain| format!("{}.{domain}", config.hostname));
     let mut names: Vec<&str> = domain.iter().map(String::as_str).collect();
     names.extend([config.hostname.as_str(), config.name.as_str()]);
-    network::hosts(&Names { base, own, names: &names, host: host(config), added: &config.networking.add_hosts })
+    let host = host(config);
+    let internal = match config.networking.host_internal {
+        None => host,
+        Some(HostInternal::Nothing) => None,
+        Some(HostInternal::Address(address)) => Some(address),
+    };
+    network::hosts(&Names { base, own, names: &names, host, internal, added: &config.networking.add_hosts })
 }
 
 /// What `/etc/hosts` begins with.

@@ -305,6 +305,20 @@ fn make_dir(path: &std::path::Path) -> std::io::Result<()> {
     }
 }
 
+fn taken(name: &str, by: &ContainerId) -> anyhow::Error {
+    let text = format!("the name `{name}` is in use by container {}", by.short());
+    Fault::new(Kind::NameInUse, text).hint(format!("box rm {name}")).into()
+}
+
+/// Errors: [`Kind::NameInUse`] where a container has the name now.
+pub fn check_free(dirs: &Dirs, name: &str) -> Result<()> {
+    let path = dirs.names().join(name);
+    match read_name(&path) {
+        Some(other) if is_name_of(dirs, &path, &other.id) => Err(taken(name, &other.id)),
+        _ => Ok(()),
+    }
+}
+
 /// Claim the name by link(2), which fails if it is taken: no lock over all containers is needed.
 fn claim(dirs: &Dirs, container: &Container, config_path: &std::path::Path) -> Result<()> {
     let name = dirs.names().join(&container.config.name);
@@ -319,10 +333,7 @@ fn claim(dirs: &Dirs, container: &Container, config_path: &std::path::Path) -> R
         // A name whose container is gone, or has another by now, belongs to nobody: a removal or renaming was cut short.
         match read_name(&name) {
             Some(other) if is_name_of(dirs, &name, &other.id) => {
-                let taken = format!("the name `{}` is in use by container {}", container.config.name, other.id.short());
-                return Err(Fault::new(Kind::NameInUse, taken)
-                    .hint(format!("box rm {}", container.config.name))
-                    .into());
+                return Err(taken(&container.config.name, &other.id));
             }
             _ => drop(std::fs::remove_file(&name)),
         }

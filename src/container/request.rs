@@ -37,6 +37,8 @@ pub struct Request {
     pub user: Option<String>,
     /// `--hostname`.
     pub hostname: Option<String>,
+    /// `--tz`: a zone's name, or `local`.
+    pub timezone: Option<String>,
     /// `-v`, `--mount`, `--tmpfs`, in order.
     pub mounts: Vec<Mount>,
     /// `--volumes-from`: `CONTAINER[:ro|rw|z]`.
@@ -73,6 +75,8 @@ pub struct Request {
     pub stop_signal: Option<String>,
     /// `--stop-timeout`, seconds.
     pub stop_timeout: Option<u64>,
+    /// What the user's configuration says where nothing else does.
+    pub defaults: Defaults,
     /// `--log-driver`.
     pub log_driver: LogDriver,
     /// `--pid`.
@@ -103,6 +107,15 @@ pub struct Request {
     pub cidfile: Option<PathBuf>,
     /// Restarts, health, the log and the end.
     pub life: LifeRequest,
+}
+
+/// What stands in place of box's own defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Defaults {
+    /// The capabilities that a container has unless it is asked otherwise, with or without `CAP_`.
+    pub capabilities: Option<Vec<String>>,
+    /// How long `stop` waits, seconds.
+    pub stop_timeout: Option<u64>,
 }
 
 /// Where the root file system comes from.

@@ -40,8 +40,10 @@ pub struct Names<'a> {
     pub own: &'a [IpAddr],
     /// Its own names (hostname, then name).
     pub names: &'a [&'a str],
-    /// What `host.containers.internal` and `host-gateway` mean.
+    /// What `host-gateway` means.
     pub host: Option<IpAddr>,
+    /// What `host.containers.internal` means.
+    pub internal: Option<IpAddr>,
     /// `--add-host`.
     pub added: &'a [AddedHost],
 }
@@ -73,7 +75,7 @@ pub fn hosts(wanted: &Names<'_>) -> String {
             let _ = writeln!(text, "{address}\t{}", added.names.join(" "));
         }
     }
-    if let Some(host) = wanted.host {
+    if let Some(host) = wanted.internal {
         let _ = writeln!(text, "{host}\thost.containers.internal host.docker.internal");
     }
     text
@@ -219,7 +221,7 @@ mod tests {
         ];
         for (wanted, text) in [
             (
-                Names { own, names: &["0123456789ab", "web"], host: outward, ..Names::default() },
+                Names { own, names: &["0123456789ab", "web"], host: outward, internal: outward, ..Names::default() },
                 format!(
                     "{base}10.0.2.100\t0123456789ab web\n192.168.7.5\thost.containers.internal host.docker.internal\n"
                 ),
@@ -234,6 +236,7 @@ mod tests {
                     base: Some("127.0.0.1 localhost box".into()),
                     names: &["box"],
                     host: outward,
+                    internal: outward,
                     added: &added,
                     own: &[],
                 },

@@ -34,6 +34,8 @@ pub struct Settings {
     pub no_hostname: bool,
     /// `--hosts-file`: what `/etc/hosts` begins with.
     pub hosts_file: HostsBase,
+    /// What `host.containers.internal` is; `None`: the address that the host is reached by.
+    pub host_internal: Option<HostInternal>,
     /// `--add-host`, in order.
     pub add_hosts: Vec<AddedHost>,
     /// `--domainname`.
@@ -97,6 +99,24 @@ pub enum HostsBase {
     Image,
     /// A file of the host.
     File(PathBuf),
+}
+
+/// What `host.containers.internal` is said to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostInternal {
+    /// Nothing: the name is not known.
+    Nothing,
+    /// This address.
+    Address(IpAddr),
+}
+
+impl HostInternal {
+    /// `none` or an address.
+    pub fn parse(text: &str) -> Result<Self> {
+        let wrong = |_| fault(Kind::Usage, format!("`{}` is neither an IP address nor none", text.escape_debug()));
+        if text == "none" { Ok(Self::Nothing) } else { text.parse().map(Self::Address).map_err(wrong) }
+    }
 }
 
 /// `--add-host`.

@@ -47,12 +47,14 @@ impl TestEnv {
         }
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         fs::set_permissions(base.join("run"), private).unwrap();
+        fs::write(base.join("containers.conf"), "").unwrap();
         let path = |name: &str| base.join(name).display().to_string();
         let vars = [
             ("HOME", path("home")),
             ("XDG_DATA_HOME", path("data")),
             ("XDG_RUNTIME_DIR", path("run")),
             ("XDG_CONFIG_HOME", path("config")),
+            ("CONTAINERS_CONF", path("containers.conf")),
             ("BOX_TEST", base.display().to_string()),
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
             ("LANG", "C.UTF-8".into()),

@@ -36,6 +36,7 @@ mod tidy;
 mod attach;
 mod choose;
 mod commit;
+mod config;
 mod contract;
 mod cp;
 mod doctor;

@@ -7,7 +7,8 @@ const INFO_EXAMPLES: &str = "\
 Examples:
   box info
   box info --format '{{.Host.Security.Rootless}}'
-  box info --format '{{.Store.GraphDriverName}}'";
+  box info --format '{{.Store.GraphDriverName}}'
+  box info --config      what containers.conf says, and from where";
 
 /// Print what this host and this box can do
 #[derive(Debug, Clone, Default, Args)]
@@ -21,6 +22,9 @@ pub struct Info {
     /// json, or a Go template
     #[arg(short, long, value_name = "FORMAT")]
     pub format: Option<String>,
+    /// Instead: what containers.conf says, whether box goes by it, and which file it is from
+    #[arg(long, conflicts_with = "format")]
+    pub config: bool,
 }
 
 const EVENTS_EXAMPLES: &str = "\

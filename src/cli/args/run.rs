@@ -6,6 +6,7 @@ use super::network_options::NetworkOptions;
 use super::rights::RightsOptions;
 use super::{GoBool, switches};
 use crate::cli::complete;
+use crate::cli::defaults::Configured;
 use clap::{Args, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 use std::path::PathBuf;
@@ -31,9 +32,15 @@ const CREATE_EXAMPLES: &str = "\
 Examples:
   id=$(box create -v ./data:/data alpine touch /data/x) && box start -a \"$id\"";
 
+/// Who can keep the output.
+pub const LOG_DRIVERS: [&str; 3] = ["k8s-file", "json-file", "none"];
+
 /// The options that `run` and `create` share.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ContainerOptions {
+    /// What containers.conf says besides.
+    #[arg(skip)]
+    pub configured: Configured,
     /// Keep stdin open and pass it to the command
     #[arg(short, long, help_heading = "Terminal and process")]
     pub interactive: bool,
@@ -48,6 +55,9 @@ pub struct ContainerOptions {
     /// Values are taken as they are, quotes included. Lines that begin with # are left out. `-e` wins over this.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Terminal and process")]
     pub env_file: Vec<PathBuf>,
+    /// Give it all variables that box has
+    #[arg(long, help_heading = "Terminal and process")]
+    pub env_host: bool,
     /// The folder in which the command begins; made if it is missing
     #[arg(short, long, value_name = "DIR", help_heading = "Terminal and process")]
     pub workdir: Option<String>,
@@ -79,8 +89,17 @@ pub struct ContainerOptions {
     /// Write the container's id to this file, which must not exist yet
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "The container")]
     pub cidfile: Option<PathBuf>,
+    /// The time zone, such as Europe/Berlin, or local for the host's [default: the image's]
+    #[arg(long, value_name = "ZONE", help_heading = "The container")]
+    pub tz: Option<String>,
+    /// Check all and print what the container would be, without making it
+    #[arg(long, help_heading = "The container")]
+    pub dry_run: bool,
+    /// With --dry-run: where each value comes from
+    #[arg(long, requires = "dry_run", help_heading = "The container")]
+    pub explain: bool,
     /// How output is kept for `box logs`: k8s-file, json-file or none [default: k8s-file]
-    #[arg(long, value_name = "DRIVER", value_parser = ["k8s-file", "json-file", "none"], hide_possible_values = true,
+    #[arg(long, value_name = "DRIVER", value_parser = LOG_DRIVERS, hide_possible_values = true,
           help_heading = "The container")]
     pub log_driver: Option<String>,
 
@@ -191,7 +210,7 @@ pub struct Run {
     pub sig_proxy: bool,
     /// Print help
     #[arg(long, action = clap::ArgAction::HelpLong)]
-    help: Option<bool>,
+    pub(in crate::cli) help: Option<bool>,
     /// An image's name, id or digest; then the command and its arguments
     #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "IMAGE",
           add = ArgValueCandidates::new(complete::images))]
@@ -214,7 +233,7 @@ pub struct Create {
     pub container: ContainerOptions,
     /// Print help
     #[arg(long, action = clap::ArgAction::HelpLong)]
-    help: Option<bool>,
+    pub(in crate::cli) help: Option<bool>,
     /// An image's name, id or digest; then the command and its arguments
     #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "IMAGE",
           add = ArgValueCandidates::new(complete::images))]

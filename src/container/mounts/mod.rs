@@ -9,13 +9,15 @@ mod options;
 mod own;
 mod settle;
 mod spec;
+mod timezone;
 mod words;
 
 pub use lend::{Lent, lend, remove, remove_anonymous, uses};
 pub use options::Options;
 pub use own::{outside, own};
-pub use settle::{Settled, Wishes, settle};
+pub use settle::{Settled, Wishes, gather, settle};
 pub use spec::lent_mounts;
+pub use timezone::timezone;
 pub use words::{parse_image_volumes, parse_mount, parse_tmpfs, parse_volume};
 
 use crate::base::digest::Digest;

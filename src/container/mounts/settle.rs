@@ -55,12 +55,16 @@ impl Settled {
     }
 }
 
-/// Settle all mounts.
-pub fn settle(engine: &Engine, wishes: Wishes<'_>) -> Result<Settled> {
+/// All mounts together, with nothing made for them yet.
+pub fn gather(engine: &Engine, wishes: &mut Wishes<'_>) -> Result<Vec<Mount>> {
     let mut mounts = Vec::new();
-    for mount in wishes.mounts {
-        match mount.source {
-            Source::Glob { ref pattern, ref into } => expand(pattern, into.as_deref(), &mount.options, &mut mounts)?,
+    for mut mount in std::mem::take(&mut wishes.mounts) {
+        match &mut mount.source {
+            Source::Glob { pattern, into } => expand(pattern, into.as_deref(), &mount.options, &mut mounts)?,
+            Source::Bind { source } => {
+                *source = existing(source)?;
+                mounts.push(mount);
+            }
             _ => mounts.push(mount),
         }
     }
@@ -69,6 +73,12 @@ pub fn settle(engine: &Engine, wishes: Wishes<'_>) -> Result<Settled> {
         borrow(engine, text, &mut mounts)?;
     }
     declared(wishes.image_volumes, wishes.mode, &mut mounts);
+    Ok(mounts)
+}
+
+/// Settle all mounts.
+pub fn settle(engine: &Engine, mut wishes: Wishes<'_>) -> Result<Settled> {
+    let mounts = gather(engine, &mut wishes)?;
     let mut settled = Settled { mounts: Vec::new(), made: Vec::new(), locks: Vec::new() };
     for mount in mounts {
         match settled.settle_one(engine, mount, wishes.find_image) {
@@ -86,7 +96,6 @@ impl Settled {
     fn settle_one(&mut self, engine: &Engine, mut mount: Mount, find: &dyn Fn(&str) -> Result<Image>) -> Result<Mount> {
         check_idmap(engine, &mount)?;
         match &mut mount.source {
-            Source::Bind { source } => *source = existing(source)?,
             Source::Image { reference, layers } => *layers = layers_of(&find(reference)?),
             Source::Volume { name, anonymous, make } => {
                 let make = std::mem::take(make);

@@ -1,0 +1,149 @@
+//! containers.conf: what it says is done, what the command line says wins, and `box info --config` and
+//! `box run --dry-run --explain` tell which it was.
+
+use crate::env::TestEnv;
+
+/// One whose containers.conf is this.
+fn with(text: &str) -> TestEnv {
+    let env = TestEnv::with_image();
+    env.file("containers.conf", text);
+    env
+}
+
+#[test]
+fn keys_are_options_that_were_not_typed() {
+    let env = with(
+        "[containers]\n\
+         env = [\"FROM_CONF=1\", \"IMAGE=conf\"]\n\
+         default_capabilities = [\"CHOWN\", \"KILL\"]\n\
+         default_ulimits = [\"nofile=100:200\"]\n\
+         default_sysctls = [\"net.ipv4.ip_forward=1\", \"kernel.msgmax=1000\"]\n\
+         annotations = [\"a=conf\", \"b=conf\"]\n\
+         volumes = [\"/etc/hostname:/conf:ro\"]\n\
+         dns_servers = [\"192.0.2.1\"]\n\
+         shm_size = \"1m\"\npids_limit = 77\numask = \"0077\"\ninit = true\nread_only = true\n\
+         log_driver = \"json-file\"\nlog_size_max = 9000\nlog_tag = \"mine\"\nnetns = \"none\"\nutsns = \"host\"\n\
+         host_containers_internal_ip = \"none\"\n\
+         [engine]\nstop_timeout = 3\npull_policy = \"never\"\nruntime = \"crun\"\n",
+    );
+    env.box_(&["create", "--name", "plain", "t"]).ok();
+    let facts = env.box_(&["inspect", "plain"]).json()[0].clone();
+    for (pointer, value) in [
+        ("/BoundingCaps", "[\"CAP_CHOWN\",\"CAP_KILL\"]"),
+        ("/HostConfig/ShmSize", "1048576"),
+        ("/HostConfig/PidsLimit", "77"),
+        ("/HostConfig/Init", "true"),
+        ("/HostConfig/ReadonlyRootfs", "true"),
+        ("/HostConfig/NetworkMode", "\"none\""),
+        ("/HostConfig/UTSMode", "\"host\""),
+        ("/HostConfig/LogConfig/Type", "\"json-file\""),
+        ("/HostConfig/LogConfig/Tag", "\"mine\""),
+        ("/HostConfig/LogConfig/Config/max-size", "\"9000\""),
+        ("/HostConfig/Dns", "[\"192.0.2.1\"]"),
+        ("/HostConfig/Annotations", "{\"a\":\"conf\",\"b\":\"conf\"}"),
+        ("/Config/StopTimeout", "3"),
+        ("/OCIRuntime", "\"box\""),
+        ("/Mounts/0/Destination", "\"/conf\""),
+    ] {
+        assert_eq!(facts.pointer(pointer).map(ToString::to_string).as_deref(), Some(value), "{pointer}: {facts}");
+    }
+    let typed = ["create", "--name", "typed", "--shm-size=2m", "--init=false", "--read-only=false", "--network=host"];
+    let more = ["--annotation", "a=typed", "--stop-timeout=9", "--ulimit=nofile=50:60", "--hostname=h", "--uts=", "t"];
+    env.cmd(&typed).args(&more).run().ok();
+    let facts = env.box_(&["inspect", "typed"]).json()[0].clone();
+    for (pointer, value) in [
+        ("/HostConfig/ShmSize", "2097152"),
+        ("/HostConfig/Init", "false"),
+        ("/HostConfig/ReadonlyRootfs", "false"),
+        ("/HostConfig/NetworkMode", "\"host\""),
+        ("/HostConfig/Annotations", "{\"a\":\"typed\",\"b\":\"conf\"}"),
+        ("/HostConfig/Sysctls", "{\"kernel.msgmax\":\"1000\"}"),
+        ("/Config/StopTimeout", "9"),
+        ("/Config/Hostname", "\"h\""),
+    ] {
+        assert_eq!(facts.pointer(pointer).map(ToString::to_string).as_deref(), Some(value), "{pointer}: {facts}");
+    }
+    assert_eq!(facts["HostConfig"]["Ulimits"].as_array().map(Vec::len), Some(1), "{facts}");
+    // Variables of the configuration stand behind the image's.
+    let seen = env.box_(&["run", "--rm", "--pids-limit=-1", "t", "info"]).json()["env"].clone();
+    assert_eq!((seen["FROM_CONF"].as_str(), seen["IMAGE"].as_str()), (Some("1"), Some("payload")), "{seen}");
+}
+
+#[test]
+fn files_of_the_user_drop_ins_and_variables() {
+    let mut env = TestEnv::with_image();
+    env.unset("CONTAINERS_CONF");
+    let size = |env: &TestEnv| {
+        env.box_(&["create", "--name", "x", "--replace", "t"]).ok();
+        env.inspect("x", "{{.HostConfig.ShmSize}}")
+    };
+    env.file("config/containers/containers.conf", "[containers]\nshm_size = \"1k\"\n");
+    assert_eq!(size(&env), "1024");
+    env.file("config/containers/containers.conf.d/b.conf", "[containers]\nshm_size = \"3k\"\n");
+    env.file("config/containers/containers.conf.d/a.conf", "[containers]\nshm_size = \"2k\"\n");
+    env.file("config/containers/containers.conf.d/c.other", "[containers]\nshm_size = \"9k\"\n");
+    assert_eq!(size(&env), "3072");
+    let path = env.file("over.conf", "[containers]\nshm_size = \"4k\"\n[engine]\nnum_locks = 5\n");
+    env.set("CONTAINERS_CONF_OVERRIDE", path.display().to_string());
+    assert_eq!(size(&env), "4096");
+    let shown = env.box_(&["info", "--config"]).ok();
+    let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+    assert!(line("containers.shm_size").contains(" 4k ") && line("containers.shm_size").contains(" yes "), "{shown}");
+    assert!(line("containers.shm_size").ends_with("over.conf"), "{shown}");
+    assert!(line("engine.num_locks").contains(" no "), "{shown}");
+    env.set("CONTAINERS_CONF_OVERRIDE", "/nonesuch.conf");
+    env.box_(&["create", "t"]).fails(125).says("/nonesuch.conf");
+}
+
+#[test]
+fn what_is_wrong_names_its_file() {
+    for (text, said) in [
+        ("[containers", "containers.conf"),
+        ("[containers]\nshm_size = \"much\"", "cannot use `shm_size` of"),
+        ("[containers]\nlog_driver = \"pigeon\"", "cannot use `log_driver` of"),
+        ("[containers]\ninit = \"perhaps\"", "cannot use `init` of"),
+        ("[containers]\nvolumes = [\"/a:/b:/c:/d\"]", "cannot use `volumes` of"),
+        ("[containers]\nenv = [[1]]", "cannot use `env` of"),
+        ("[engine]\ndetach_keys = \"ctrl-\"", "cannot use `detach_keys` of"),
+    ] {
+        let env = with(text);
+        env.box_(&["run", "--rm", "t", "true"]).fails(125).says(said).says("containers.conf");
+    }
+}
+
+#[test]
+fn explained_without_being_made() {
+    let env = with("[containers]\nshm_size = \"1m\"\n");
+    let shown = env.box_(&["run", "--dry-run", "--explain", "-m=64m", "-v", "data:/data", "t", "info", "x"]).ok();
+    let line = |label: &str| shown.lines().find(|line| line.starts_with(label)).unwrap_or_default().to_owned();
+    assert!(line("memory").ends_with("command line") && line("memory").contains("67108864"), "{shown}");
+    assert!(line("shared memory").contains("containers.shm_size of"), "{shown}");
+    assert!(line("entrypoint").is_empty() && line("command").ends_with("command line"), "{shown}");
+    assert!(line("environment").ends_with("image") && line("stop timeout").ends_with("default"), "{shown}");
+    assert!(line("mounts").contains("volume data at /data (rw)"), "{shown}");
+    let shown = env.box_(&["create", "--dry-run", "t"]).ok();
+    assert!(shown.starts_with("SETTING") && !shown.contains("FROM"), "{shown}");
+    assert_eq!(env.box_(&["ps", "-aq"]).ok() + &env.box_(&["volume", "ls", "-q"]).ok(), "");
+    env.box_(&["create", "--dry-run", "-v", "/nonesuch:/x", "t"]).fails(125).says("/nonesuch");
+    env.box_(&["create", "--dry-run", "nonesuch"]).fails(125).says("no such image `nonesuch`");
+    env.box_(&["create", "--name", "x", "t"]).ok();
+    env.box_(&["create", "--dry-run", "--name", "x", "t"]).fails(125).says("the name `x` is in use");
+    env.box_(&["run", "--explain", "t"]).fails(125).says("--dry-run");
+}
+
+#[test]
+fn the_hosts_variables_and_time_zone() {
+    let mut env = TestEnv::with_image();
+    env.set("FROM_HOST", "1");
+    env.set("IMAGE", "host");
+    let seen = env.inside(&["--env-host"], &["info"]).json()["env"].clone();
+    assert_eq!((seen["FROM_HOST"].as_str(), seen["IMAGE"].as_str()), (Some("1"), Some("payload")), "{seen}");
+    env.inside(&["--tz", "../etc/passwd"], &["true"]).fails(125).says("no time zone");
+    env.inside(&["--tz", "No/Where"], &["true"]).fails(125).says("No/Where");
+    let zone = std::path::Path::new("/usr/share/zoneinfo/Asia/Tokyo");
+    if !zone.exists() {
+        skip!("this host has no time zones: apt-get install tzdata");
+    }
+    let seen = env.inside(&["--tz", "Asia/Tokyo"], &["cat", "/etc/localtime"]);
+    assert_eq!(seen.stdout, std::fs::read(zone).unwrap());
+}
