@@ -5,6 +5,7 @@
 //! store; what is known of it is a small file in the cache, named by the digest of everything that the step depends
 //! on. Whoever executes a step holds that name's lock, so that builds at the same time share the work.
 
+pub mod context;
 mod event;
 mod request;
 mod step;

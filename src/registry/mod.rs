@@ -23,7 +23,7 @@ mod upload;
 pub use access::Access;
 pub use ask::{check_login, check_name, manifest, runtime, search, tags};
 pub use client::{Client, Fetched, Options};
-pub use download::{download, is_url, small_file};
+pub use download::{Downloaded, download, download_as, is_url, small_file};
 pub use listing::{Found, SearchOptions};
 pub use payload::{Meter, Payload};
 pub use upload::Sent;

@@ -69,6 +69,12 @@ pub fn unpack(tar: &mut dyn Read, target: BorrowedFd<'_>, limits: &Limits) -> Re
     unpack_buffered(&mut BufReader::with_capacity(1 << 18, tar), target, limits, IdsAtHand::find())
 }
 
+/// As [`unpack`], from an archive that is no layer: names that would be whiteouts are names like others.
+pub fn unpack_files(tar: &mut dyn Read, target: BorrowedFd<'_>, limits: &Limits) -> Result<LayerStats> {
+    let mut source = BufReader::with_capacity(1 << 18, tar);
+    place_all(&mut source, Tree::new(target, limits, IdsAtHand::find())?.without_whiteouts())
+}
+
 /// As [`unpack`], from a stream that has a buffer: content is written straight from it.
 pub(super) fn unpack_buffered(
     source: &mut dyn BufRead,
@@ -76,8 +82,11 @@ pub(super) fn unpack_buffered(
     limits: &Limits,
     ids: IdsAtHand,
 ) -> Result<LayerStats> {
+    place_all(source, Tree::new(target, limits, ids)?)
+}
+
+fn place_all(source: &mut dyn BufRead, mut tree: Tree<'_>) -> Result<LayerStats> {
     let mut archive = Archive::new(source);
-    let mut tree = Tree::new(target, limits, ids)?;
     while let Some(entry) = archive.next()? {
         tree.place(&entry, &mut archive).with_context(|| format!("cannot unpack `{}`", entry.path.escape_ascii()))?;
     }

@@ -25,6 +25,8 @@ pub(super) struct Tree<'a> {
     ours: Ours,
     limits: Limits,
     stats: LayerStats,
+    /// Whether `.wh.NAME` hides NAME.
+    whiteouts: bool,
 }
 
 /// What a new file of ours is by itself, and whether we may give files away.
@@ -40,7 +42,12 @@ impl<'a> Tree<'a> {
     pub fn new(root: BorrowedFd<'a>, limits: &Limits, ids: IdsAtHand) -> Result<Self> {
         let ours = Ours::find(root, ids);
         let (open, folders) = (OpenFolders::default(), Folders::default());
-        Ok(Self { root, open, folders, ours, limits: *limits, stats: LayerStats::default() })
+        Ok(Self { root, open, folders, ours, limits: *limits, stats: LayerStats::default(), whiteouts: true })
+    }
+
+    /// The same for an archive that is no layer.
+    pub fn without_whiteouts(self) -> Self {
+        Self { whiteouts: false, ..self }
     }
 
     /// Make what the entry says.
@@ -53,7 +60,7 @@ impl<'a> Tree<'a> {
         let Some((parent, name)) = split(&path) else {
             return self.place_root(entry);
         };
-        if let Some(hidden) = name.strip_prefix(b".wh.") {
+        if let Some(hidden) = name.strip_prefix(b".wh.").filter(|_| self.whiteouts) {
             return self.place_whiteout(parent, hidden);
         }
         match entry.kind {
