@@ -61,6 +61,11 @@ impl Dirs {
         self.data.join("layers")
     }
 
+    /// `mapped/`, images' files with other owners.
+    pub fn mapped(&self) -> PathBuf {
+        self.data.join("mapped")
+    }
+
     /// `containers/`, one folder a container.
     pub fn containers(&self) -> PathBuf {
         self.data.join("containers")

@@ -6,13 +6,15 @@ use super::rights;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::{program, timing};
 use crate::engine::Engine;
-use crate::runtime::RootFs;
+use crate::runtime::{self, RootFs};
+use crate::store::Mapped;
 use crate::store::driver::Driver;
 use crate::store::overlay::OverlayPlan;
 use crate::sys::process::{self, Fork};
 use anyhow::{Context, Result};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use std::ffi::CString;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -30,10 +32,23 @@ impl Prepared {
     pub fn rootfs(&self, base: &Path) -> RootFs<'_> {
         match self {
             Self::Overlay(plan) => {
-                RootFs::Overlay { lower: &plan.lower, upper: &plan.upper, work: &plan.work, volatile: plan.volatile }
+                let OverlayPlan { lower, data, upper, work, volatile } = plan;
+                RootFs::Overlay { lower, data: data.as_deref(), upper, work, volatile: *volatile }
             }
             Self::Folder(path, _) => RootFs::Directory(path.strip_prefix(base).unwrap_or(path)),
         }
+    }
+}
+
+impl Prepared {
+    /// The kernel's overlay for a container with a map of its own, mounted here and attached nowhere: here all files of
+    /// the layers may be read, those that the map leaves out too. The process gets a mount namespace of its own.
+    pub fn tree(&self) -> Result<Option<OwnedFd>> {
+        if !matches!(self, Self::Overlay(_)) {
+            return Ok(None);
+        }
+        own_mounts().context("cannot make a mount namespace")?;
+        runtime::root_tree(self.rootfs(Path::new(""))).map(Some)
     }
 }
 
@@ -50,14 +65,29 @@ pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
         _ => &container.dir,
     };
     let (upper, work) = (changes.join("upper"), changes.join("work"));
-    let plan = OverlayPlan { lower, upper, work, volatile: config.remove };
-    // Another map shows the layers' files with other owners, which the kernel's overlay cannot do for ordinary users.
-    let driver = if rights::is_mapped(config) { Driver::Copy } else { engine.driver()? };
+    let mut plan = OverlayPlan { lower, data: None, upper, work, volatile: config.remove };
+    let driver = match engine.driver()? {
+        // One that was made as a copy stays one.
+        Driver::Overlay if rights::is_mapped(config) && !container.dir.join("rootfs").exists() => {
+            match mapped(engine, config)? {
+                Some(mapped) => {
+                    (plan.lower, plan.data) = (vec![mapped.root], mapped.files);
+                    Driver::Overlay
+                }
+                None => Driver::Copy,
+            }
+        }
+        _ if rights::is_mapped(config) => Driver::Copy,
+        driver => driver,
+    };
     match driver {
         Driver::Copy => copy(engine, container, &plan),
         Driver::Overlay | Driver::FuseOverlayfs => {
             make_dir(&plan.upper)?;
             make_dir(&plan.work)?;
+            if let Some(maps) = rights::id_maps(engine, config)? {
+                super::shift::give_root(&plan.upper, &maps)?;
+            }
             Ok(match driver {
                 Driver::Overlay => Prepared::Overlay(plan),
                 _ => Prepared::Folder(container.dir.join("root"), Some(plan)),
@@ -74,6 +104,15 @@ pub(super) fn lower(engine: &Engine, config: &Config) -> Result<Vec<PathBuf>> {
         return Err(Fault::new(Kind::BadData, text).hint(format!("box pull {}", config.image_name())).into());
     }
     Ok(lower)
+}
+
+/// The image's files with the owners that the container's map means; `None` where it has no map of its own, or where no
+/// image is.
+pub(super) fn mapped(engine: &Engine, config: &Config) -> Result<Option<Mapped>> {
+    let (RootSource::Image { layers, .. }, true) = (&config.root, rights::is_mapped(config)) else { return Ok(None) };
+    let Some(maps) = rights::id_maps(engine, config)? else { return Ok(None) };
+    let owner = |uid, gid| super::shift::owner(&maps, uid, gid);
+    Ok(Some(engine.store.mapped(layers, &serde_json::to_string(&maps)?, &owner)?))
 }
 
 /// Give a copy of the image's files the owners that the container's map means.
@@ -140,6 +179,13 @@ fn is_opaque(folder: &Path) -> bool {
     rustix::fs::lgetxattr(folder, "user.overlay.opaque", &mut value) == Ok(1) && value == *b"y"
 }
 
+/// Leave the host's mount namespace for one of our own, from which nothing gets out.
+pub fn own_mounts() -> Result<()> {
+    crate::sys::namespace::unshare(rustix::thread::UnshareFlags::NEWNS.bits() as i32)?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    Ok(rustix::mount::mount_change("/", private)?)
+}
+
 /// A fuse-overlayfs that serves the root, in a mount namespace of the monitor's own.
 #[derive(Debug)]
 pub struct Fuse {
@@ -151,9 +197,7 @@ pub struct Fuse {
 /// with it, and the helper dies with the monitor.
 pub fn mount_fuse(mount_point: &Path, plan: &OverlayPlan) -> Result<Fuse> {
     let deed = "cannot mount the root with fuse-overlayfs";
-    crate::sys::namespace::unshare(rustix::thread::UnshareFlags::NEWNS.bits() as i32).context(deed)?;
-    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", private).context(deed)?;
+    own_mounts().context(deed)?;
     let missing =
         || Fault::new(Kind::Host, "fuse-overlayfs is missing").hint(program::how_to_install("fuse-overlayfs", &[]));
     let program = program::find("fuse-overlayfs").ok_or_else(missing)?;

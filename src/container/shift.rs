@@ -11,7 +11,19 @@ use std::path::Path;
 
 /// Give every file below `root` (which nobody uses yet) the owner that the maps mean.
 pub fn shift(root: &Path, maps: &Maps) -> Result<()> {
-    owners::give(root, &|uid, gid| (place(&maps.uids, uid).unwrap_or(uid), place(&maps.gids, gid).unwrap_or(gid)))
+    owners::give(root, &|uid, gid| owner(maps, uid, gid))
+}
+
+/// Whom a file of the image belongs to under the maps.
+pub fn owner(maps: &Maps, uid: u32, gid: u32) -> (u32, u32) {
+    (place(&maps.uids, uid).unwrap_or(uid), place(&maps.gids, gid).unwrap_or(gid))
+}
+
+/// Give the container's root the folder that is the top of its changes.
+pub fn give_root(folder: &Path, maps: &Maps) -> Result<()> {
+    let (uid, gid) = owner(maps, 0, 0);
+    std::os::unix::fs::lchown(folder, Some(uid), Some(gid))
+        .with_context(|| format!("cannot give `{}` to the container", folder.display()))
 }
 
 /// Give the container's root the files that box has made for it in a folder, which it may pass through.

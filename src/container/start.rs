@@ -18,7 +18,7 @@ use crate::monitor::confine::Duty;
 use crate::monitor::{self, AttachOptions, End, Outcome, Streams};
 use crate::network::{self, Listener, NetworkMode, PortMapping};
 use crate::runtime::hooks::{self, Point};
-use crate::runtime::{self, Bundle, Stdio};
+use crate::runtime::{self, Bundle, RootFs, Stdio};
 use crate::sys::proc;
 use crate::sys::process::{self, Ended};
 use anyhow::{Context, Result};
@@ -352,6 +352,7 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
         Prepared::Folder(_, Some(overlay)) => Some(root::mount_fuse(&absolute, overlay)?),
         _ => None,
     };
+    let tree = if mapped { plan.root.tree()? } else { None };
     let (stdio, mut streams) = stdio(config, plan.size)?;
     let accounts = rights::accounts::of(config);
     // Before init, which is born into it.
@@ -359,7 +360,10 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
     let cgroup_folder = cgroup.open()?;
     let bundle = Bundle {
         spec: &plan.spec,
-        root: plan.root.rootfs(if mapped { &container.dir } else { Path::new("") }),
+        root: match &tree {
+            Some(tree) => RootFs::Tree(tree.as_fd()),
+            None => plan.root.rootfs(if mapped { &container.dir } else { Path::new("") }),
+        },
         mount_point,
         init: config.init,
         filter: rights::filter(config),

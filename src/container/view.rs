@@ -10,7 +10,7 @@ use crate::base::temp::TempDir;
 use crate::engine::Engine;
 use crate::image::Image;
 use crate::store::overlay::{OverlayPlan, mount_read_only};
-use crate::store::{Change, ChangeKind, PackOptions, changes, changes_between, pack};
+use crate::store::{Change, ChangeKind, Mapped, PackOptions, changes, changes_between, pack};
 use anyhow::{Context, Result};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::UnshareFlags;
@@ -42,6 +42,8 @@ enum Files {
         upper: PathBuf,
         /// The layers.
         lower: Vec<PathBuf>,
+        /// The layers with the owners that the container sees, where those are others.
+        mapped: Option<Mapped>,
     },
     /// A copy of the layers, in which the changes are.
     Copied {
@@ -74,7 +76,11 @@ impl View {
         let files = match &config.root {
             RootSource::Rootfs { path, overlay: false } => Files::Folder(path.clone()),
             _ if root.is_dir() => Files::Copied { root, lower: super::root::lower(engine, config)? },
-            _ => Files::Layered { upper: container.dir.join("upper"), lower: super::root::lower(engine, config)? },
+            _ => Files::Layered {
+                upper: container.dir.join("upper"),
+                lower: super::root::lower(engine, config)?,
+                mapped: super::root::mapped(engine, config)?,
+            },
         };
         Ok(Self {
             name: config.name.clone(),
@@ -89,7 +95,7 @@ impl View {
     pub fn diff(&self) -> Result<Vec<Change>> {
         let mut found = match &self.files {
             Files::Layered { upper, .. } if !upper.is_dir() => Vec::new(),
-            Files::Layered { upper, lower } => changes(upper, lower)?,
+            Files::Layered { upper, lower, .. } => changes(upper, lower)?,
             Files::Copied { root, lower } => {
                 let temp = TempDir::new(&self.dirs)?;
                 changes_between(&self.copy(lower, temp.path())?, root)?
@@ -110,7 +116,7 @@ impl View {
         match &self.files {
             // Never started: a layer without anything.
             Files::Layered { upper, .. } if !upper.is_dir() => Ok(out.write_all(&[0; 1024])?),
-            Files::Layered { upper, lower } => {
+            Files::Layered { upper, lower, .. } => {
                 // What the runtime made for its own mounts is left out, but not what the image has there.
                 let made: BTreeSet<Vec<u8>> =
                     changes(upper, lower)?.into_iter().filter(is_made).map(|change| change.path).collect();
@@ -144,18 +150,22 @@ impl View {
     pub fn pack_all(&self, out: &mut dyn Write) -> Result<()> {
         let copied;
         let root = match &self.files {
-            Files::Layered { upper, lower } => {
-                let mut lower = lower.clone();
+            Files::Layered { upper, lower, mapped } => {
+                let (mut lower, data) = match mapped {
+                    Some(mapped) => (vec![mapped.root.clone()], mapped.files.as_deref()),
+                    None => (lower.clone(), None),
+                };
                 if upper.is_dir() {
                     lower.insert(0, upper.clone());
                 }
-                match self.mount(&lower) {
+                match self.mount(&lower, data) {
                     Ok(()) => self.mount_point.clone(),
                     // A kernel that cannot lay them over each other: a copy, then.
-                    Err(_) => {
+                    Err(_) if data.is_none() => {
                         copied = TempDir::new(&self.dirs)?;
                         self.copy(&lower, copied.path())?
                     }
+                    Err(error) => return Err(error),
                 }
             }
             Files::Copied { root, .. } | Files::Folder(root) => root.clone(),
@@ -164,14 +174,14 @@ impl View {
         pack(&root, &PackOptions { owner: &owner, skip: &|_| false, top: false, whiteouts: false, deleted: &[] }, out)
     }
 
-    fn mount(&self, lower: &[PathBuf]) -> Result<()> {
+    fn mount(&self, lower: &[PathBuf], data: Option<&Path>) -> Result<()> {
         crate::sys::namespace::unshare(UnshareFlags::NEWNS.bits() as i32)?;
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
         match std::fs::create_dir(&self.mount_point) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
             _ => {}
         }
-        mount_read_only(lower, &self.mount_point)
+        mount_read_only(lower, data, &self.mount_point)
     }
 
     /// The image's files as the container had them in the beginning, in a folder of ours.
@@ -204,7 +214,8 @@ fn is_made(change: &Change) -> bool {
 /// Copy layers, topmost first, into one folder, which is made.
 fn lay_over(lower: &[PathBuf], path: &Path) -> Result<()> {
     std::fs::create_dir(path).with_context(|| format!("cannot make folder `{}`", path.display()))?;
-    let plan = OverlayPlan { lower: lower.to_vec(), upper: PathBuf::new(), work: PathBuf::new(), volatile: false };
+    let plan =
+        OverlayPlan { lower: lower.to_vec(), data: None, upper: PathBuf::new(), work: PathBuf::new(), volatile: false };
     crate::store::copy_layers(&plan, path).context("cannot copy the image's layers")
 }
 

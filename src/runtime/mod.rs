@@ -49,6 +49,7 @@ pub use create::{Running, Starting, create};
 pub use exec::{ExecChild, ExecTarget, exec};
 pub use options::SUBPATH;
 pub use rootfs::mount as mount_root;
+pub use rootfs::tree as root_tree;
 pub use rootfs::view;
 pub use seccomp::default_profile as default_seccomp;
 pub use seccomp::portable_profile as portable_seccomp;
@@ -67,6 +68,8 @@ pub enum RootFs<'a> {
     Overlay {
         /// The layers, topmost first.
         lower: &'a [PathBuf],
+        /// A data-only layer below them.
+        data: Option<&'a Path>,
         /// Where changes go.
         upper: &'a Path,
         /// overlayfs's scratch folder, on the same file system as `upper`.
@@ -74,6 +77,8 @@ pub enum RootFs<'a> {
         /// Never sync: for containers that are removed when they end.
         volatile: bool,
     },
+    /// A tree that is mounted, but nowhere attached.
+    Tree(BorrowedFd<'a>),
     /// A folder that is the root already.
     Directory(&'a Path),
 }

@@ -31,9 +31,8 @@ pub fn mount(bundle: &Bundle<'_>) -> Result<Root> {
 
 fn mount_at(root: RootFs<'_>, mount_point: &Path) -> Result<Root> {
     let tree = match root {
-        RootFs::Overlay { lower, upper, work, volatile } => {
-            overlay(lower, upper, work, volatile).map_err(|error| overlay_fault(error, lower, upper))?
-        }
+        RootFs::Overlay { .. } => tree(root)?,
+        RootFs::Tree(tree) => tree.try_clone_to_owned().context("cannot use the root file system")?,
         RootFs::Directory(path) => rustix::mount::open_tree(CWD, path, clone_flags() | OpenTreeFlags::AT_RECURSIVE)
             .with_context(|| format!("cannot use `{}` as root file system", path.display()))?,
     };
@@ -42,16 +41,34 @@ fn mount_at(root: RootFs<'_>, mount_point: &Path) -> Result<Root> {
     Ok(Root::from(tree))
 }
 
+/// An overlay, mounted and nowhere attached: by a process that may mount, for one whose user namespace has not the
+/// rights to all of the layers' files. What is no overlay is an error.
+pub fn tree(root: RootFs<'_>) -> Result<OwnedFd> {
+    let RootFs::Overlay { lower, data, upper, work, volatile } = root else {
+        return Err(fault(Kind::Usage, "the root file system is no overlay"));
+    };
+    overlay(lower, data, upper, work, volatile).map_err(|error| overlay_fault(error, lower, upper))
+}
+
 fn clone_flags() -> OpenTreeFlags {
     OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC
 }
 
 /// An overlay, not yet attached.
-fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, volatile: bool) -> rustix::io::Result<OwnedFd> {
+fn overlay(
+    lower: &[PathBuf],
+    data: Option<&Path>,
+    upper: &Path,
+    work: &Path,
+    volatile: bool,
+) -> rustix::io::Result<OwnedFd> {
     let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     // What mount(8) and df(1) show as the device.
     rustix::mount::fsconfig_set_string(&fs, "source", "overlay")?;
     add_layers(fs.as_fd(), lower)?;
+    if let Some(data) = data {
+        rustix::mount::fsconfig_set_string(&fs, "datadir+", data)?;
+    }
     rustix::mount::fsconfig_set_string(&fs, "upperdir", upper)?;
     rustix::mount::fsconfig_set_string(&fs, "workdir", work)?;
     rustix::mount::fsconfig_set_flag(&fs, "userxattr")?;

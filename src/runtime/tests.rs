@@ -179,7 +179,7 @@ fn null() -> OwnedFd {
 fn bundle<'a>(rootfs: &'a Rootfs, paths: &'a [PathBuf; 4], spec: &'a Spec) -> Bundle<'a> {
     Bundle {
         spec,
-        root: RootFs::Overlay { lower: &paths[..1], upper: &paths[1], work: &paths[2], volatile: true },
+        root: RootFs::Overlay { lower: &paths[..1], data: None, upper: &paths[1], work: &paths[2], volatile: true },
         mount_point: &paths[3],
         init: false,
         filter: Filter::Default,

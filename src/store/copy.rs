@@ -1,5 +1,8 @@
 //! The copy driver: layers laid over each other in one folder, with shared blocks where the file system can (FICLONE).
 //!
+//! The same walk lays layers over each other for another map of ids, where a file's content need not be copied at all, see
+//! `mapped`.
+//!
 //! Layers hold what hostile archives said, so nothing is followed: every folder is reached from the roots without links,
 //! and every entry by its last name.
 
@@ -12,19 +15,40 @@ use rustix::fs::{
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Attribute names and values are at most 64 KiB, which is the kernel's limit.
 const MAX_XATTR: usize = 1 << 16;
+/// A file whose content is elsewhere, for an overlay with `userxattr`.
+pub(super) const METACOPY: &str = "user.overlay.metacopy";
+/// Where it is, from the root of a data-only layer.
+pub(super) const REDIRECT: &str = "user.overlay.redirect";
 
 /// Copy the layers of the plan into `target`, an empty folder: lowest first, with what their whiteouts hide removed.
 ///
 /// The caller is root in its namespace, or the only id there. `upper` and `work` of the plan are not used.
 pub fn copy_layers(plan: &OverlayPlan, target: &Path) -> Result<()> {
+    lay(&plan.lower, target, &LayOptions { owner: &|uid, gid| (uid, gid), files: None })
+}
+
+/// How layers are laid over each other.
+pub struct LayOptions<'a> {
+    /// The uid and gid that a file of these gets.
+    pub owner: &'a dyn Fn(u32, u32) -> (u32, u32),
+    /// A folder that gets a link to each file with content, to which the file laid down refers instead of having the
+    /// content: for an overlay with that folder as data-only layer.
+    pub files: Option<&'a Path>,
+}
+
+/// Lay layers, topmost first, over each other in `target`, an empty folder.
+///
+/// The caller is root in its namespace, or the only id there.
+pub fn lay(layers: &[PathBuf], target: &Path, options: &LayOptions<'_>) -> Result<()> {
     let to = open_root(target)?;
-    for layer in plan.lower.iter().rev() {
+    let files = options.files.map(open_root).transpose()?;
+    for layer in layers.iter().rev() {
         let from = open_root(layer)?;
-        Layer { from: &from, to: &to, links: HashMap::new() }
+        Layer { from: &from, to: &to, links: HashMap::new(), owner: options.owner, files: files.as_ref() }
             .copy()
             .with_context(|| format!("cannot copy layer `{}` to `{}`", layer.display(), target.display()))?;
     }
@@ -37,6 +61,9 @@ struct Layer<'a> {
     to: &'a OwnedFd,
     /// Where files with several links went, by inode.
     links: HashMap<u64, Vec<u8>>,
+    /// See [`LayOptions`].
+    owner: &'a dyn Fn(u32, u32) -> (u32, u32),
+    files: Option<&'a OwnedFd>,
 }
 
 impl Layer<'_> {
@@ -53,7 +80,7 @@ impl Layer<'_> {
         // When all is in them: what goes into a folder changes its times, and it may not be open to us after this.
         for path in done.into_iter().rev() {
             let (from, to) = (beneath(self.from, &path)?, beneath(self.to, &path)?);
-            copy_attributes(from.as_fd(), to.as_fd(), &rustix::fs::fstat(&from)?)?;
+            copy_attributes(from.as_fd(), to.as_fd(), &self.owned(rustix::fs::fstat(&from)?))?;
         }
         Ok(())
     }
@@ -67,7 +94,7 @@ impl Layer<'_> {
             if matches!(name, b"." | b"..") {
                 continue;
             }
-            let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let stat = self.owned(rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?);
             let path = join(path, name);
             let copied = match FileType::from_raw_mode(stat.st_mode) {
                 FileType::CharacterDevice if stat.st_rdev == 0 => remove(to, name),
@@ -79,6 +106,12 @@ impl Layer<'_> {
             copied.with_context(|| format!("cannot copy `{}`", path.escape_ascii()))?;
         }
         Ok(())
+    }
+
+    /// With the owner that it gets.
+    fn owned(&self, mut stat: Stat) -> Stat {
+        (stat.st_uid, stat.st_gid) = (self.owner)(stat.st_uid, stat.st_gid);
+        stat
     }
 
     fn copy_file(&mut self, from: &OwnedFd, to: &OwnedFd, name: &[u8], path: &[u8], stat: &Stat) -> Result<()> {
@@ -97,11 +130,40 @@ impl Layer<'_> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let target = rustix::fs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?;
         let size = stat.st_size as u64;
-        if size > 0 && rustix::fs::ioctl_ficlone(&target, &source).is_err() {
+        let is_referred = match self.files {
+            Some(files) if size > 0 => refer(from, name, files, &target, stat)?,
+            _ => false,
+        };
+        if !is_referred && size > 0 && rustix::fs::ioctl_ficlone(&target, &source).is_err() {
             copy_content(source.as_fd(), target.as_fd(), size)?;
         }
         copy_attributes(source.as_fd(), target.as_fd(), stat)
     }
+}
+
+/// Let an empty file refer to the content of a layer's, as overlayfs understands it (Documentation/filesystems/
+/// overlayfs.rst, "Data-only lower layers"). Returns whether that is possible.
+///
+/// The link's name is the inode's number, in two parts: it is the same for all who refer to it, it cannot come to mean
+/// another file while it is there, and it is short: ext4 has room for it in the inode itself.
+fn refer(from: &OwnedFd, name: &[u8], files: &OwnedFd, target: &OwnedFd, stat: &Stat) -> Result<bool> {
+    let (folder, rest) = (format!("{:02x}", stat.st_ino & 0xff), format!("{:x}", stat.st_ino >> 8));
+    let link = format!("{folder}/{rest}");
+    let make = || rustix::fs::linkat(from, name, files, &link, AtFlags::empty());
+    let mut made = make();
+    if made == Err(Errno::NOENT) {
+        let _ = rustix::fs::mkdirat(files, &folder, Mode::RWXU);
+        made = make();
+    }
+    match made {
+        Ok(()) | Err(Errno::EXIST) => {}
+        // Another file system, too many links, or a file that is not ours: a copy, then.
+        Err(_) => return Ok(false),
+    }
+    rustix::fs::ftruncate(target, stat.st_size as u64)?;
+    rustix::fs::fsetxattr(target, METACOPY, b"", XattrFlags::empty())?;
+    rustix::fs::fsetxattr(target, REDIRECT, format!("/{link}").as_bytes(), XattrFlags::empty())?;
+    Ok(true)
 }
 
 /// Copy what is not a hole.
@@ -286,7 +348,8 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, high.join("a/hidden"), FileType::CharacterDevice, Mode::empty(), 0)
             .unwrap();
         rustix::fs::setxattr(high.join("opaque"), "user.overlay.opaque", b"y", XattrFlags::empty()).unwrap();
-        let plan = OverlayPlan { lower: vec![high, low], upper: "".into(), work: "".into(), volatile: false };
+        let plan =
+            OverlayPlan { lower: vec![high, low], data: None, upper: "".into(), work: "".into(), volatile: false };
         copy_layers(&plan, &to).unwrap();
         assert_eq!(std::fs::read(to.join("a/kept")).unwrap(), b"low/a/kept");
         assert_eq!(std::fs::metadata(to.join("link")).unwrap().nlink(), 2);

@@ -96,7 +96,7 @@ fn remembered(memory: &Path, host: &str) -> Option<Driver> {
 }
 
 /// Why a probe says no.
-enum No {
+pub(super) enum No {
     /// This way does not work here.
     Refused,
     /// Nothing can be mounted at all: we are not root in our namespace, or the host forbids it.
@@ -136,7 +136,7 @@ fn probe(dirs: &Dirs) -> Result<Option<Driver>> {
 }
 
 /// In the child: a mount namespace of its own, from which nothing gets out.
-fn own_mounts() -> std::result::Result<(), No> {
+pub(super) fn own_mounts() -> std::result::Result<(), No> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(|_| No::NoMounts)?;
     mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE).map_err(|_| No::NoMounts)
 }
@@ -172,6 +172,7 @@ fn fuse_overlayfs_works(folder: &Path) -> std::result::Result<(), No> {
 fn plan(folder: &Path) -> OverlayPlan {
     OverlayPlan {
         lower: vec![folder.join("lower")],
+        data: None,
         upper: folder.join("upper"),
         work: folder.join("work"),
         volatile: false,

@@ -158,9 +158,14 @@ impl Garbage<'_> {
         let mut sweep = Sweep { dry: true, ..Sweep::default() };
         sweep.blobs(&self.store.dirs.oci(), &marks.blobs);
         sweep.layers(&self.store.dirs.layers(), &marks.layers);
+        sweep.mapped(self.store, &marks.layers);
         sweep.leftovers(self.store);
         sweep.partials(self.store, Partials::All);
         sweep.bury(&self.store.dirs.layers());
+        sweep.bury(&self.store.dirs.mapped());
+        for path in self.store.lone_files() {
+            sweep.remove_file(&path);
+        }
         sweep.failure.map_or(Ok(sweep.freed), Err)
     }
 
@@ -173,6 +178,7 @@ impl Garbage<'_> {
         let mut sweep = Sweep::default();
         sweep.blobs(&self.store.dirs.oci(), &marks.blobs);
         sweep.layers(&self.store.dirs.layers(), &marks.layers);
+        sweep.mapped(self.store, &marks.layers);
         sweep.leftovers(self.store);
         sweep.partials(self.store, partials);
         // Last, so that a collection that fails or is killed is begun again.
@@ -182,6 +188,10 @@ impl Garbage<'_> {
         // What is left to do is about names that nobody looks for.
         drop(self.lock);
         sweep.bury(&self.store.dirs.layers());
+        sweep.bury(&self.store.dirs.mapped());
+        for path in self.store.lone_files() {
+            sweep.remove_file(&path);
+        }
         // On a disk that is still full, the next collection tries again.
         let _ = self.store.make_spare();
         match sweep.failure {
@@ -254,17 +264,33 @@ impl Sweep {
             if path.extension().is_some_and(|extension| extension == "lock" || extension == "tmp") {
                 self.remove_file(&path);
             } else if path.extension().is_none() && !marked.contains(name) {
-                if self.dry {
-                    self.count_tree(&path);
-                } else {
-                    // A folder that is half deleted must not go by the layer's name.
-                    let result = std::fs::rename(&path, dead(&path));
-                    self.note(result.with_context(|| format!("cannot remove `{}`", path.display())));
-                }
-                self.remove_file(&mark(&path));
+                self.take_name(&path);
                 self.remove_file(&path.with_extension("size"));
             }
         }
+    }
+
+    /// The same for what was made of layers that are not all marked.
+    fn mapped(&mut self, store: &Store, marks: &HashSet<Digest>) {
+        for path in self.list(&store.dirs.mapped()) {
+            if path.extension().is_some_and(|extension| extension == "lock" || extension == "tmp") {
+                self.remove_file(&path);
+            }
+        }
+        for path in store.mapped_without(marks) {
+            self.take_name(&path);
+        }
+    }
+
+    fn take_name(&mut self, path: &Path) {
+        if self.dry {
+            self.count_tree(path);
+        } else {
+            // A folder that is half deleted must not go by the layer's name.
+            let result = std::fs::rename(path, dead(path));
+            self.note(result.with_context(|| format!("cannot remove `{}`", path.display())));
+        }
+        self.remove_file(&mark(path));
     }
 
     /// What pulls have left.

@@ -67,6 +67,8 @@ impl Store {
 
     /// Give what was unpacked its name, in place of what has it.
     pub(super) fn publish_aside(&self, diff_id: &Digest, made: Unpacked) -> Result<()> {
+        // Whatever was made of the one that it replaces.
+        self.forget_mapped(diff_id);
         self.publish(&made.root, &self.layer_path(diff_id)).with_context(|| format!("cannot keep layer `{diff_id}`"))
     }
 
@@ -119,7 +121,7 @@ impl Store {
     }
 
     /// Give an unpacked tree its name, with the mark that it may not be on the disk yet.
-    fn publish(&self, root: &Path, target: &Path) -> Result<()> {
+    pub(super) fn publish(&self, root: &Path, target: &Path) -> Result<()> {
         let mark = mark(target);
         // The mark first: without it, a layer is taken to be on the disk.
         replace(&mark, boot_id().as_bytes(), Durability::Cached)?;
@@ -137,7 +139,8 @@ impl Store {
 
     /// The marks of layers that may not be on the disk yet.
     pub(super) fn unsynced_layers(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.dirs.layers()).into_iter().flatten().flatten();
+        let folders = [self.dirs.layers(), self.dirs.mapped()];
+        let entries = folders.iter().flat_map(std::fs::read_dir).flatten().flatten();
         let mut marks: Vec<PathBuf> = entries
             .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|e| e == "unsynced"))
@@ -176,7 +179,7 @@ pub(super) fn dead(layer: &Path) -> PathBuf {
 }
 
 /// Whether what has this mark is whole: there is none, or it was made since the last boot.
-fn survived(mark: &Path) -> bool {
+pub(super) fn survived(mark: &Path) -> bool {
     match std::fs::read_to_string(mark) {
         Err(error) => error.kind() == ErrorKind::NotFound,
         Ok(id) => !id.is_empty() && id == boot_id(),

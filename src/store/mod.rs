@@ -16,6 +16,7 @@
 //!   layers/<hex>.unsynced                    the boot id under which it was unpacked, until it surely is on the disk
 //!   layers/<hex>.dead                        a layer that is being removed
 //!   results/<key>                            what a step of a build has made, see `results`
+//!   mapped/                                  images' files with other owners, see `mapped`
 //!   driver                                   which storage driver works here, see `driver`
 //!   tmp/<owner>/                             layers and blobs in the making, see `base::temp`
 //! ```
@@ -41,6 +42,7 @@ pub mod driver;
 mod gc;
 mod index;
 mod layers;
+mod mapped;
 pub mod layout;
 pub mod overlay;
 mod pack;
@@ -59,6 +61,7 @@ pub use check::Condition;
 pub use copy::copy_layers;
 pub use gc::Garbage;
 pub use index::{Entry, ManifestRef};
+pub use mapped::Mapped;
 pub use pack::{PackOptions, pack};
 pub use partial::{Partials, Wanted};
 pub use results::{KeptResult, StepResult};

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 pub struct OverlayPlan {
     /// The unpacked layers, topmost first.
     pub lower: Vec<PathBuf>,
+    /// A data-only layer, in which files of a lower folder have their content (see `mapped`).
+    pub data: Option<PathBuf>,
     /// Where the container's own changes go. Its mode and owner are those of the container's `/`.
     pub upper: PathBuf,
     /// Overlay's work folder: on the same file system as `upper`.
@@ -47,14 +49,14 @@ impl OverlayPlan {
 }
 
 /// Lay folders over each other and mount what that shows, read-only, for this process's mount namespace. The caller is
-/// root in its namespace.
+/// root in its namespace. `data` is a data-only layer.
 ///
 /// Errors: the kernel cannot do it here.
-pub fn mount_read_only(lower: &[PathBuf], target: &Path) -> Result<()> {
+pub fn mount_read_only(lower: &[PathBuf], data: Option<&Path>, target: &Path) -> Result<()> {
     let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
     let tree = match lower {
         // An overlay of one folder is none.
-        [only] => {
+        [only] if data.is_none() => {
             let tree = open_tree(CWD, only, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
             crate::sys::mount::set_attributes(
                 tree.as_fd(),
@@ -70,6 +72,9 @@ pub fn mount_read_only(lower: &[PathBuf], target: &Path) -> Result<()> {
             fsconfig_set_string(&fs, "source", "overlay")?;
             fsconfig_set_flag(&fs, "userxattr")?;
             add_layers(&fs, lower)?;
+            if let Some(data) = data {
+                fsconfig_set_string(&fs, "datadir+", data)?;
+            }
             fsconfig_create(&fs)?;
             fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?
         }
@@ -115,6 +120,7 @@ mod tests {
     fn options_escape_what_separates() {
         let plan = OverlayPlan {
             lower: vec!["/l/b".into(), "/l/a:1,2".into()],
+            data: None,
             upper: "/c/u,p".into(),
             work: "/c/work".into(),
             volatile: false,

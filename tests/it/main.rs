@@ -78,6 +78,7 @@ mod trust;
 mod tty;
 mod secrets;
 mod volumes;
+mod mapped;
 
 // What can go wrong.
 mod evil;

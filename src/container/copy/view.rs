@@ -5,7 +5,7 @@ use crate::base::error::{Kind, fault};
 use crate::base::lock::{Lock, Share};
 use crate::container::record::{Container, Status};
 use crate::container::root::{self, Fuse, Prepared};
-use crate::container::{host, mounts, network, spec};
+use crate::container::{host, mounts, network, rights, spec};
 use crate::engine::Engine;
 use crate::runtime;
 use crate::sys::root::Root;
@@ -90,6 +90,10 @@ fn mount(engine: &Engine, container: &Container, lock: Lock) -> Result<View> {
         Prepared::Folder(_, Some(overlay)) => Some((root::mount_fuse(&mount_point, overlay)?, mount_point.clone())),
         _ => None,
     };
+    if rights::is_mapped(config) {
+        // From where its own files are named.
+        rustix::process::chdir(&container.dir).context("cannot enter its folder")?;
+    }
     let root = runtime::view(&spec, prepared.rootfs(Path::new("")), &mount_point)?;
     Ok(View { root, _lock: Some(lock), fuse })
 }

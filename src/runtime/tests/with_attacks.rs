@@ -80,7 +80,8 @@ fn a_mount_point_that_is_swapped_for_a_link_leads_nowhere() {
             let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
             let count = mounts();
             // To be mounted again and again.
-            let root = RootFs::Overlay { lower: &paths[..1], upper: &paths[1], work: &paths[2], volatile: false };
+            let root =
+                RootFs::Overlay { lower: &paths[..1], data: None, upper: &paths[1], work: &paths[2], volatile: false };
             let mut outcomes = std::collections::BTreeMap::new();
             for name in ["link", "up"] {
                 let _swapper = Swapper::start(&volume.join("a"), &volume.join(name));
