@@ -6,6 +6,7 @@
 //! <https://docs.docker.com/reference/dockerfile/>, and what moby/buildkit's `frontend/dockerfile` does where that is
 //! silent. `docs/dockerfile.md` says what differs.
 
+pub mod check;
 pub mod chmod;
 pub mod command;
 #[cfg(test)]
@@ -14,7 +15,9 @@ pub mod csv;
 pub mod directives;
 pub mod expand;
 pub mod flags;
+pub mod glob;
 pub mod heredoc;
+pub mod ignore;
 mod instruction;
 mod lines;
 pub mod mistake;
@@ -23,6 +26,7 @@ mod parse;
 pub mod path;
 mod pattern;
 pub mod ports;
+mod print;
 pub mod resolve;
 pub mod scope;
 pub mod tree;

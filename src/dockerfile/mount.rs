@@ -148,8 +148,7 @@ impl MountWords {
             None => (field.to_ascii_lowercase(), None),
         });
         let words = Self(fields.collect());
-        let from = words.0.iter().find(|(key, _)| key == "from").and_then(|(_, value)| value.as_deref());
-        if from.is_some_and(|from| from.trim_end_matches('$').contains('$')) {
+        if words.from().is_some_and(|from| from.trim_end_matches('$').contains('$')) {
             return Err(Mistake::new("variables are not expanded in `from`").hint("name a stage: FROM $IMAGE AS name"));
         }
         let varies = words.0.iter().any(|(_, value)| value.as_deref().is_some_and(|value| value.contains('$')));
@@ -157,6 +156,12 @@ impl MountWords {
             words.mount()?;
         }
         Ok(words)
+    }
+
+    /// The stage, image or named context that it takes files from.
+    pub fn from(&self) -> Option<&str> {
+        let from = self.0.iter().rfind(|(key, _)| key == "from").and_then(|(_, value)| value.as_deref());
+        from.filter(|from| !from.is_empty())
     }
 
     /// The mount. The values must be expanded.

@@ -110,7 +110,7 @@ impl Parser {
 
 /// An instruction with its heredocs, which are read.
 fn one(line: &Line, lines: &mut Lines, all: &[String], escape: char) -> Result<Parsed, Mistake> {
-    let mut heredocs = if may_have_heredocs(&line.text, 0) { heredocs_of(&line.text) } else { Vec::new() };
+    let mut heredocs = heredocs_in(&line.text, 0);
     for heredoc in &mut heredocs {
         if !lines.heredoc(heredoc) {
             return Err(not_ended(heredoc, &line.text));
@@ -120,16 +120,17 @@ fn one(line: &Line, lines: &mut Lines, all: &[String], escape: char) -> Result<P
     instruction::parse(&line.text, span, &line.comments, escape, heredocs)
 }
 
-/// Whether the instruction at `at` is one that heredocs belong to.
-fn may_have_heredocs(line: &str, at: usize) -> bool {
+/// The heredocs that the instruction at `at` opens.
+fn heredocs_in(line: &str, at: usize) -> Vec<Heredoc> {
     let (keyword, rest) = instruction::split(line, at);
+    let (_, args) = words::flags(line, rest);
     match keyword.text.to_ascii_uppercase().as_str() {
-        "ONBUILD" if at == 0 => may_have_heredocs(line, rest),
+        "ONBUILD" if at == 0 => heredocs_in(line, args),
         "RUN" | "COPY" | "ADD" => {
-            let (_, args) = words::flags(line, rest);
-            !matches!(words::json(line.get(args..).unwrap_or_default().trim()), Ok(Some(_)))
+            let args = line.get(args..).unwrap_or_default().trim();
+            if matches!(words::json(args), Ok(Some(_))) { Vec::new() } else { heredocs_of(args) }
         }
-        _ => false,
+        _ => Vec::new(),
     }
 }
 

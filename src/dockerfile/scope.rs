@@ -63,6 +63,11 @@ impl Globals {
         Self { values, given }
     }
 
+    /// The same as if nothing but the automatic arguments were given.
+    pub fn without_given(self) -> Self {
+        Self { given: BTreeMap::new(), ..self }
+    }
+
     /// A global `ARG`.
     pub fn declare(&mut self, argument: &Argument, escape: char) -> Result<Declared, Mistake> {
         let declared = match (self.given.get(&argument.name), &argument.default) {

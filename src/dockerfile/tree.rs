@@ -49,6 +49,27 @@ impl Dockerfile {
         let stages = self.stages.get(..before).unwrap_or(&self.stages);
         stages.iter().rposition(|stage| stage.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)))
     }
+
+    /// The stage that `--from` or `--target` means: by its name or, counted from 0, its number.
+    pub fn stage_meant(&self, word: &str) -> Option<usize> {
+        let number = word.parse::<usize>().ok().filter(|number| *number < self.stages.len());
+        number.or_else(|| self.stage_named(word, self.stages.len()))
+    }
+
+    /// Which stages a target needs, itself among them. `bases` are the expanded bases of all stages.
+    pub fn needed(&self, target: usize, bases: &[String]) -> Vec<bool> {
+        let mut needed = vec![false; self.stages.len()];
+        let mut next = vec![target];
+        while let Some(index) = next.pop() {
+            if std::mem::replace(&mut needed[index], true) {
+                continue;
+            }
+            next.extend(bases.get(index).and_then(|base| self.stage_named(base, index)));
+            let sources = self.stages[index].instructions.iter().flat_map(|instruction| instruction.op.sources());
+            next.extend(sources.filter_map(|from| self.stage_meant(from)));
+        }
+        needed
+    }
 }
 
 /// From one `FROM` to the next.
@@ -144,6 +165,17 @@ pub enum Op {
     OnBuild(Trigger),
     /// `MAINTAINER`.
     Maintainer(String),
+}
+
+impl Op {
+    /// The stages, images and contexts that it takes files from.
+    pub fn sources(&self) -> Vec<&str> {
+        match self {
+            Self::Copy(copy) => copy.from.as_deref().into_iter().collect(),
+            Self::Run(run) => run.mounts.iter().filter_map(super::mount::MountWords::from).collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// A name with its value.
