@@ -4,6 +4,7 @@
 
 use super::args::Verb;
 use super::args::run::ContainerOptions;
+use super::args::tree::Family;
 use super::args::{Cli, ContainerVerb};
 use crate::base::env;
 use crate::base::error::{Kind, fault};
@@ -117,8 +118,8 @@ pub fn is_used(key: &str) -> bool {
 /// Note which options were typed, for `run` and `create`.
 pub fn note(cli: &mut Cli, given: Vec<String>) {
     let options = match &mut cli.command {
-        Verb::Run(run) | Verb::Container(ContainerVerb::Run(run)) => &mut run.container,
-        Verb::Create(create) | Verb::Container(ContainerVerb::Create(create)) => &mut create.container,
+        Verb::Run(run) | Verb::Container(Family(ContainerVerb::Run(run))) => &mut run.container,
+        Verb::Create(create) | Verb::Container(Family(ContainerVerb::Create(create))) => &mut create.container,
         _ => return,
     };
     options.configured.given = given;

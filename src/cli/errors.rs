@@ -89,7 +89,7 @@ pub fn escape(text: &str) -> String {
 pub fn usage(error: clap::Error, words: &[OsString]) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp => {
-            let _ = std::io::stdout().write_all(help(words).unwrap_or(error.to_string()).as_bytes());
+            let _ = std::io::stdout().write_all(args::help(words).unwrap_or(error.to_string()).as_bytes());
             return ExitCode::SUCCESS;
         }
         ErrorKind::DisplayVersion => {
@@ -97,7 +97,7 @@ pub fn usage(error: clap::Error, words: &[OsString]) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = std::io::stderr().write_all(help(words).unwrap_or(error.to_string()).as_bytes());
+            let _ = std::io::stderr().write_all(args::help(words).unwrap_or(error.to_string()).as_bytes());
             return ExitCode::from(exit_code(Kind::Usage));
         }
         _ => {}
@@ -106,13 +106,6 @@ pub fn usage(error: clap::Error, words: &[OsString]) -> ExitCode {
     let fault = translate(&error, &path).hint(format!("{path} --help"));
     print("box", 31, &fault.text, &fault.shown, &fault.hints);
     ExitCode::from(exit_code(fault.kind))
-}
-
-/// The help that was asked for, from the declarations as people see them: without `[=<VALUE>]` at each switch.
-fn help(words: &[OsString]) -> Option<String> {
-    let error = args::for_people().try_get_matches_from(words).err()?;
-    let asked = [ErrorKind::DisplayHelp, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand].contains(&error.kind());
-    asked.then(|| error.to_string())
 }
 
 /// `box image rm` for the words `box --root x image rm -z y`.

@@ -72,8 +72,8 @@ use crate::base::{env, timing};
 use crate::sys::process::default_sigpipe;
 use anyhow::Result;
 use args::life::HealthcheckVerb;
+use args::tree::Family;
 use args::{Cli, ContainerVerb, Globals, ImageVerb, Verb};
-use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -106,9 +106,9 @@ pub fn main() -> ExitCode {
 
 /// Parse a command line, its first word being the program's.
 pub fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut matches = Cli::command().try_get_matches_from(words)?;
+    let mut matches = args::parse(words)?;
     let given = defaults::given(&matches);
-    let mut cli = Cli::from_arg_matches_mut(&mut matches)?;
+    let mut cli = Cli::of(&mut matches)?;
     defaults::note(&mut cli, given);
     Ok(cli)
 }
@@ -151,20 +151,20 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Import(args) => import::import(&args, globals),
         Verb::Untag(args) => untag::untag(&args, globals),
         Verb::History(args) => history::history(&args, globals),
-        Verb::System(verb) => system::system(&verb, globals),
+        Verb::System(Family(verb)) => system::system(&verb, globals),
         Verb::Save(args) => save::save(&args, globals),
         Verb::Search(args) => search::search(&args),
-        Verb::Manifest(verb) => manifest::manifest(&verb, globals),
-        Verb::Image(verb) => dispatch_image(verb, globals),
-        Verb::Container(verb) => dispatch_container(verb, globals),
-        Verb::Healthcheck(HealthcheckVerb::Run(args)) => healthcheck::run(&args, globals),
+        Verb::Manifest(Family(verb)) => manifest::manifest(&verb, globals),
+        Verb::Image(Family(verb)) => dispatch_image(verb, globals),
+        Verb::Container(Family(verb)) => dispatch_container(verb, globals),
+        Verb::Healthcheck(Family(HealthcheckVerb::Run(args))) => healthcheck::run(&args, globals),
         Verb::Events(args) => events::events(&args, globals),
         Verb::Doctor(args) => doctor::doctor(&args, globals),
         Verb::Info(args) => info::info(&args, globals),
         Verb::Version(args) => version::version(&args),
-        Verb::Secret(verb) => secret::dispatch(verb, globals),
-        Verb::Volume(verb) => volume::dispatch(verb, globals),
-        Verb::Network(verb) => network::dispatch(verb, globals),
+        Verb::Secret(Family(verb)) => secret::dispatch(verb, globals),
+        Verb::Volume(Family(verb)) => volume::dispatch(verb, globals),
+        Verb::Network(Family(verb)) => network::dispatch(verb, globals),
         Verb::Unshare(args) => unshare::unshare(&args, globals),
         Verb::Oci(args) => oci::oci(args, globals),
         Verb::Completion(args) => complete::completion(&args),
@@ -213,7 +213,7 @@ fn dispatch_image(verb: ImageVerb, globals: &Globals) -> Result<u8> {
         ImageVerb::Save(args) => Verb::Save(args),
         ImageVerb::Search(args) => Verb::Search(args),
         ImageVerb::Sign(args) => return trust::sign(&args),
-        ImageVerb::Trust(verb) => return trust::trust(&verb),
+        ImageVerb::Trust(Family(verb)) => return trust::trust(&verb),
         ImageVerb::Attestation(args) => return trust::attestation(&args),
         ImageVerb::Ls(args) => Verb::Images(args),
         ImageVerb::Rm(args) => Verb::Rmi(args),

@@ -69,7 +69,7 @@ fn give_back_text(maps: &str) {
         if (mapping.start..mapping.end).contains(&here) {
             let constants = before.filter(|other| other.end == mapping.start && other.is("r--p") && other.offset == 0);
             for part in constants.into_iter().chain(mapping.is("r-xp").then_some(mapping)) {
-                // SAFETY: a private mapping of the program's file that is not writable and never was (a static-pie
+                // SAFETY: a private mapping of the program's file that is not writable and never was (the program
                 // has no text relocations): the kernel maps the same bytes again at the next access.
                 unsafe { libc::madvise(part.start as *mut libc::c_void, part.end - part.start, libc::MADV_DONTNEED) };
             }

@@ -22,13 +22,15 @@ pub mod oci;
 pub mod run;
 pub mod secrets;
 pub mod system;
+pub mod tree;
 pub mod trust;
 pub mod volumes;
 
 use clap::builder::{PossibleValue, TypedValueParser};
-use clap::{Arg, ArgAction, Args, Command, CommandFactory, Parser, Subcommand};
-use std::cell::Cell;
+use clap::{Arg, ArgAction, Args, Command, Parser, Subcommand};
 use std::path::PathBuf;
+use tree::Family;
+pub use tree::{for_people, help, parse};
 
 /// The words before each help text's list of flags.
 pub const EXIT_STATUS: &str = "\
@@ -36,7 +38,16 @@ Exit status:
   0    The deed was done.
   125  It was not; stderr says why, and what to type.";
 
-/// The whole command line.
+/// A command line.
+#[derive(Debug)]
+pub struct Cli {
+    /// What every command has.
+    pub globals: Globals,
+    /// The verb.
+    pub command: Verb,
+}
+
+/// What stands before the verb.
 #[derive(Debug, Parser)]
 #[command(
     name = "box",
@@ -52,13 +63,9 @@ Exit status:
     long_about = "box runs Linux containers for an ordinary user: no daemon, no root, one program. The words that \
                   work with podman and docker work here."
 )]
-pub struct Cli {
-    /// What every command has.
+struct Root {
     #[command(flatten)]
-    pub globals: Globals,
-    /// The verb.
-    #[command(subcommand)]
-    pub command: Verb,
+    _globals: Globals,
 }
 
 /// The flags that every command has.
@@ -238,8 +245,7 @@ pub enum Verb {
     /// Search registries for images
     Search(search::Search),
     /// All commands for manifest lists
-    #[command(subcommand)]
-    Manifest(manifest::ManifestVerb),
+    Manifest(Family<manifest::ManifestVerb>),
     /// Make an image of a container
     Commit(making::Commit),
     /// Write all files of a container as an archive
@@ -247,23 +253,17 @@ pub enum Verb {
     /// Show what a container has changed
     Diff(image::Diff),
     /// All commands for images
-    #[command(subcommand)]
-    Image(ImageVerb),
+    Image(Family<ImageVerb>),
     /// All commands for containers
-    #[command(subcommand)]
-    Container(ContainerVerb),
+    Container(Family<ContainerVerb>),
     /// Make, list and remove secrets
-    #[command(subcommand)]
-    Secret(secrets::SecretVerb),
+    Secret(Family<secrets::SecretVerb>),
     /// Make, list and remove volumes
-    #[command(subcommand)]
-    Volume(volumes::VolumeVerb),
+    Volume(Family<volumes::VolumeVerb>),
     /// Make networks in which containers find each other by name
-    #[command(subcommand)]
-    Network(networks::NetworkVerb),
+    Network(Family<networks::NetworkVerb>),
     /// Check a container's health
-    #[command(subcommand)]
-    Healthcheck(life::HealthcheckVerb),
+    Healthcheck(Family<life::HealthcheckVerb>),
     /// Print what happens to containers and images
     Events(host::Events),
     /// Say what this host lacks, and what to type
@@ -273,8 +273,7 @@ pub enum Verb {
     /// Print versions
     Version(host::Version),
     /// Disk usage, tidying up
-    #[command(subcommand)]
-    System(system::SystemVerb),
+    System(Family<system::SystemVerb>),
     /// Run a command as root in the user's own namespace
     Unshare(host::Unshare),
     /// Be the OCI runtime of podman, containerd or CRI-O
@@ -360,8 +359,7 @@ pub enum ImageVerb {
     /// Sign images that a registry has
     Sign(trust::Sign),
     /// Which images may come in
-    #[command(subcommand)]
-    Trust(trust::TrustVerb),
+    Trust(Family<trust::TrustVerb>),
     /// List or read what is attached to an image of a registry
     Attestation(trust::AttestationArgs),
     /// List images
@@ -392,26 +390,9 @@ pub enum ImageVerb {
     Exists(images::Exists),
 }
 
-thread_local! {
-    /// Whether the declarations are read for people (help, man pages, completions) or for parsing.
-    static FOR_PEOPLE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// The declarations as help, man pages and completions show them.
-///
-/// For parsing, each switch takes `=true` and `=false`, as in Go; shown, that would be `--rm[=<RM>]` in every line.
-pub fn for_people() -> Command {
-    FOR_PEOPLE.set(true);
-    let mut command = Cli::command();
-    // What is deferred is built now, while the words are for people.
-    command.build();
-    FOR_PEOPLE.set(false);
-    command
-}
-
 /// Let a switch take a value as Go's flags do; last one wins.
 pub(super) fn switches(arg: Arg) -> Arg {
-    if !matches!(arg.get_action(), ArgAction::SetTrue) || FOR_PEOPLE.get() {
+    if !matches!(arg.get_action(), ArgAction::SetTrue) || tree::is_for_people() {
         return arg;
     }
     arg.action(ArgAction::Set)
@@ -445,12 +426,6 @@ impl TypedValueParser for GoBool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_declarations_are_sound() {
-        for_people().debug_assert();
-        Cli::command().debug_assert();
-    }
 
     #[test]
     fn the_top_level_help_has_every_command() {
