@@ -148,7 +148,7 @@ impl<'a> Words<'a> {
     /// What follows, which must be something.
     fn text(&self, expected: &str) -> Result<String, Mistake> {
         match self.rest() {
-            "" => Err(Mistake::new(format!("{} takes {expected}, and there is none", self.name()))),
+            "" => Err(Mistake::new(format!("{} takes {expected}, and nothing follows", self.name()))),
             rest => Ok(rest.to_owned()),
         }
     }
@@ -361,8 +361,11 @@ impl<'a> Words<'a> {
         self.text("folders")?;
         let (words, _) = self.list()?;
         let folders: Vec<String> = words.iter().map(|word| word.text.trim().to_owned()).collect();
-        if folders.is_empty() || folders.iter().any(String::is_empty) {
-            return Err(Mistake::new("VOLUME takes folders, and there is an empty name"));
+        if folders.is_empty() {
+            return Err(Mistake::new("VOLUME takes folders, and the list is empty"));
+        }
+        if folders.iter().any(String::is_empty) {
+            return Err(Mistake::new("VOLUME takes folders, and one has an empty name"));
         }
         Ok(folders)
     }

@@ -22,6 +22,7 @@ mod instruction;
 mod lines;
 pub mod mistake;
 pub mod mount;
+pub mod outline;
 mod parse;
 pub mod path;
 mod pattern;

@@ -139,3 +139,49 @@ fn not_ended(heredoc: &Heredoc, line: &str) -> Mistake {
     mistake.at = line.find("<<").map(|at| (at, line[at..].find(words::is_blank).unwrap_or(line.len() - at)));
     mistake
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::kind;
+
+    fn read(text: &str) -> Dockerfile {
+        parse(text.as_bytes(), "Dockerfile").unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    #[test]
+    fn places_are_those_in_the_text() {
+        let read = read("\u{feff}# x\nFROM alpine AS a\n\n  RUN echo \\\n b\nRUN <<E\nx\nE\n");
+        let spans: Vec<_> =
+            read.stages[0].instructions.iter().map(|i| (i.span.line, i.span.column, i.span.last_line)).collect();
+        assert_eq!((read.stages[0].span.line, spans), (2, vec![(4, 3, 5), (6, 1, 8)]));
+        assert_eq!(read.stages[0].instructions[0].source, "RUN echo  b");
+        assert_eq!(read.lines.len(), 8);
+    }
+
+    #[test]
+    fn text_that_is_none() {
+        let error = parse(b"FROM alpine\nRUN \xff", "Dockerfile").unwrap_err();
+        assert_eq!((kind(&error), error.to_string().as_str()), (Kind::Usage, "Dockerfile:2: this is not UTF-8 text"));
+    }
+
+    #[test]
+    fn lines_may_be_long() {
+        let long = "x".repeat(200_000);
+        let read = read(&format!("FROM alpine\nRUN echo {long}\n"));
+        assert_eq!(read.stages[0].instructions[0].source.len(), 9 + long.len());
+    }
+
+    #[test]
+    fn triggers_are_one_instruction() {
+        let trigger = parse_trigger("RUN <<E\nx\nE").unwrap();
+        assert!(matches!(trigger.op, Op::Run(_)));
+        for wrong in ["", "RUN a\nRUN b", "ONBUILD RUN a", "FROM x", "MAINTAINER x", "RNU a"] {
+            assert!(parse_trigger(wrong).is_err(), "{wrong}");
+        }
+        // What `ONBUILD` keeps is what it takes.
+        let read = read("FROM alpine\nONBUILD RUN cat <<-E \\\n  | sh\n\techo\n\tE\n");
+        let Op::OnBuild(kept) = &read.stages[0].instructions[0].op else { panic!() };
+        assert_eq!(parse_trigger(&kept.text).unwrap().op, kept.instruction.op);
+    }
+}

@@ -168,6 +168,11 @@ pub enum Op {
 }
 
 impl Op {
+    /// The build arguments that it declares.
+    pub fn arguments(&self) -> &[Argument] {
+        if let Self::Arg(arguments) = self { arguments } else { &[] }
+    }
+
     /// The stages, images and contexts that it takes files from.
     pub fn sources(&self) -> Vec<&str> {
         match self {
