@@ -123,7 +123,11 @@ impl<'a> Live<'a> {
     }
 
     fn rejoin(&mut self, hub: &Connection) -> Result<()> {
-        if let (Some(netns), Some(member)) = (&self.netns, self.wanted.member.clone()) {
+        if let (Some(netns), Some(mut member)) = (&self.netns, self.wanted.member.clone()) {
+            // The hub was told of another name; the next one hears it from us.
+            if let Some(name) = member.names.first_mut() {
+                *name = super::record::current(self.container).name;
+            }
             let (connection, leases) = hub.rejoin(self.run(), netns.as_fd(), member)?;
             self.hub = Some(connection);
             self.has(leases)?;

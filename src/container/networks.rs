@@ -125,6 +125,16 @@ pub fn disconnect_network(engine: &Engine, container: &Container, network: &str)
     write_attachments(container, &list)
 }
 
+/// A container that runs has another name: its neighbours find it by that one from now on.
+pub(super) fn renamed(engine: &Engine, container: &Container, name: &str) -> Result<()> {
+    if container.config.network == NetworkMode::Bridge && matches!(container.status(), Status::Running(_)) {
+        engine.enter()?;
+        // Without a hub its monitor is just making the next one, and tells it the name.
+        let _ = hub::rename(&engine.dirs.run, container.config.id.as_str(), name);
+    }
+    Ok(())
+}
+
 fn check_mode(container: &Container) -> Result<()> {
     match &container.config.network {
         NetworkMode::Bridge => Ok(()),

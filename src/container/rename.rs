@@ -19,6 +19,7 @@ pub fn rename(engine: &Engine, container: &Container, name: &str) -> Result<()> 
         Kind::NameInUse => error,
         _ => error.context(deed()),
     })?;
+    super::networks::renamed(engine, container, name)?;
     super::happened::tell(&engine.dirs, &super::find(engine, name)?, &["rename"]);
     Ok(())
 }

@@ -4,24 +4,27 @@
 //! for the moment of the clone. An ordinary user cannot change it back (the kernel wants CAP_SYS_ADMIN in the user
 //! namespace that owns ours): whatever such a caller forks later is born into the container too.
 
+use super::capabilities::{self, Sets};
 use super::cgroup::Cgroup;
 use super::create::{filter_program, process_of};
 use super::labels::Labels;
 use super::report::{self, Message};
-use super::{Filter, Stdio, hooks, notify, process as steps, scheduling, settings, terminal};
+use super::{Filter, Stdio, hooks, notify, process as steps, scheduling, settings, stage, terminal};
 use crate::base::error::{Kind, fault};
+use crate::base::signal::SIGKILL;
+use crate::sys::descriptors;
 use crate::sys::process::{self, Cloned};
 use crate::sys::root::Root;
 use anyhow::{Context, Result};
-use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
+use oci_spec::runtime::{Capability, LinuxNamespaceType, Process, Spec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::thread::ThreadNameSpaceType;
+use rustix::thread::ThreadNameSpaceType as Kinds;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-const PID_NAMESPACE: ThreadNameSpaceType = ThreadNameSpaceType::from_bits_retain(LinuxNamespaceType::Pid as u32);
-const USER_NAMESPACE: ThreadNameSpaceType = ThreadNameSpaceType::from_bits_retain(LinuxNamespaceType::User as u32);
+const PID_NAMESPACE: Kinds = Kinds::from_bits_retain(LinuxNamespaceType::Pid as u32);
+const USER_NAMESPACE: Kinds = Kinds::from_bits_retain(LinuxNamespaceType::User as u32);
 
 /// The container to run in.
 #[derive(Debug, Clone, Copy)]
@@ -58,17 +61,28 @@ pub fn exec(target: ExecTarget<'_>, process: &Process, spec: &Spec, stdio: Stdio
     super::supported::check_process(process)?;
     let join = joined(spec);
     let (ours, theirs) = report::pair()?;
+    // While `/proc` is the host's.
+    let labels = Labels::of(process)?;
     // Inherited by the child, which cannot write its own once it is in the container.
     settings::set_oom_score(process)?;
     let initial = process.exec_cpu_affinity().as_ref().and_then(|affinity| affinity.initial().as_deref());
     let affinity = initial.map(scheduling::set_affinity).transpose()?;
     let folder = target.cgroup.map(Cgroup::open).transpose()?;
     let mut outside = false;
-    let (cloned, rest) = clone_into(target.pidfd, folder.as_ref().map(AsFd::as_fd), &mut outside, join)?;
+    let (cloned, rest) = if may_trace(join, process, spec) {
+        let mut kept = vec![ours.as_fd(), theirs.as_fd(), target.pidfd];
+        kept.extend(labels.as_ref().map(Labels::as_fd));
+        if let Stdio::Pipes { stdin, stdout, stderr } = &stdio {
+            kept.extend([stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]);
+        }
+        (stage::clone_by(|reports| clone_inside(target, join, [kept, reports.into()].concat()))?, Kinds::empty())
+    } else {
+        clone_into(target.pidfd, folder.as_ref().map(AsFd::as_fd), &mut outside, join)?
+    };
     let Some(Cloned { pid, pidfd }) = cloned else {
         drop(ours);
         let join = Join { rest, user: join.intersects(USER_NAMESPACE) };
-        let error = run(target, join, (process, spec), stdio, theirs.as_fd());
+        let error = run(target, join, (process, spec, labels), stdio, theirs.as_fd());
         report::send_failed(theirs.as_fd(), &error);
         process::exit_now(125)
     };
@@ -119,12 +133,43 @@ fn init_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
 }
 
 /// The namespaces that the container does not share with us.
-fn joined(spec: &Spec) -> ThreadNameSpaceType {
-    let mut join = ThreadNameSpaceType::empty();
+fn joined(spec: &Spec) -> Kinds {
+    let mut join = Kinds::empty();
     for namespace in spec.linux().iter().filter_map(|linux| linux.namespaces().as_ref()).flatten() {
-        join |= ThreadNameSpaceType::from_bits_retain(namespace.typ() as u32);
+        join |= Kinds::from_bits_retain(namespace.typ() as u32);
     }
     join
+}
+
+/// Whether the container's processes may trace one of ours that is in their pid namespace, dumpable or not: where no
+/// user namespace of the container's own stands between (ptrace(2), `PTRACE_MODE_ATTACH_FSCREDS`).
+fn may_trace(join: Kinds, process: &Process, spec: &Spec) -> bool {
+    let may = |process: &Process| {
+        let traces = 1 << capabilities::number(Capability::SysPtrace);
+        Sets::of(process.capabilities().as_ref()).bounding & traces != 0
+    };
+    let is_shared = !join.intersects(USER_NAMESPACE) && join.intersects(PID_NAMESPACE);
+    is_shared && (may(process) || spec.process().as_ref().is_some_and(may))
+}
+
+/// In the process between: join the cgroup and all namespaces, with only these descriptors, and clone the child.
+fn clone_inside(target: ExecTarget<'_>, join: Kinds, kept: Vec<BorrowedFd<'_>>) -> Result<Option<Cloned>> {
+    process::set_parent_death_signal(SIGKILL)?;
+    if let Some(cgroup) = target.cgroup {
+        cgroup.adopt(rustix::process::getpid().as_raw_nonzero().get())?;
+    }
+    let kept = kept.iter().map(AsRawFd::as_raw_fd).chain(3..3 + target.preserve_fds.cast_signed());
+    descriptors::close_all_but(&kept.collect::<Vec<_>>())?;
+    enter(target.pidfd, join)?;
+    process::set_dumpable(false)?;
+    process::clone3(stage::CLONE_PARENT, None).context("cannot make a process in the container")
+}
+
+fn enter(pidfd: BorrowedFd<'_>, kinds: Kinds) -> Result<()> {
+    rustix::thread::move_into_thread_name_spaces(pidfd, kinds).map_err(|error| match error {
+        Errno::SRCH => fault(Kind::WrongState, "the container is not running"),
+        error => anyhow::Error::new(error).context("cannot join the container's namespaces"),
+    })
 }
 
 /// Clone a child into the container's pid namespace, not dumpable from its first moment there: processes of the
@@ -138,8 +183,8 @@ fn clone_into(
     pidfd: BorrowedFd<'_>,
     cgroup: Option<BorrowedFd<'_>>,
     outside: &mut bool,
-    join: ThreadNameSpaceType,
-) -> Result<(Option<Cloned>, ThreadNameSpaceType)> {
+    join: Kinds,
+) -> Result<(Option<Cloned>, Kinds)> {
     let mut now = PID_NAMESPACE;
     let ours = if join.intersects(PID_NAMESPACE) {
         let ours = rustix::fs::open("/proc/self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
@@ -177,7 +222,7 @@ fn clone_into(
 #[derive(Debug, Clone, Copy)]
 struct Join {
     /// The namespaces that it is not in yet.
-    rest: ThreadNameSpaceType,
+    rest: Kinds,
     /// The container has a user namespace of its own.
     user: bool,
 }
@@ -186,11 +231,11 @@ struct Join {
 fn run(
     target: ExecTarget<'_>,
     join: Join,
-    (process, spec): (&Process, &Spec),
+    (process, spec, labels): (&Process, &Spec, Option<Labels>),
     stdio: Stdio,
     socket: BorrowedFd<'_>,
 ) -> anyhow::Error {
-    match prepare(target, join, (process, spec), stdio, socket) {
+    match prepare(target, join, (process, spec, labels), stdio, socket) {
         Ok((prepared, filter)) => match steps::become_process(prepared, process, &filter, 0, socket) {
             Ok(command) => command.execute(),
             Err(error) => error,
@@ -202,7 +247,7 @@ fn run(
 fn prepare(
     target: ExecTarget<'_>,
     join: Join,
-    (process, spec): (&Process, &Spec),
+    (process, spec, labels): (&Process, &Spec, Option<Labels>),
     stdio: Stdio,
     socket: BorrowedFd<'_>,
 ) -> Result<(steps::Prepared, Vec<u8>)> {
@@ -211,14 +256,14 @@ fn prepare(
     let Message::Go(filter) = report::receive(socket)? else {
         return Err(fault(Kind::Other, "box died while it started the process"));
     };
-    let labels = Labels::of(process)?;
     if let Some(processors) =
         process.exec_cpu_affinity().as_ref().and_then(|affinity| affinity.cpu_affinity_final().as_deref())
     {
         scheduling::set_affinity(processors)?;
     }
-    rustix::thread::move_into_thread_name_spaces(target.pidfd, join.rest)
-        .context("cannot join the container's namespaces")?;
+    if !join.rest.is_empty() {
+        enter(target.pidfd, join.rest)?;
+    }
     if join.user {
         steps::become_root()?;
     }

@@ -5,8 +5,9 @@
 
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::program;
+use crate::rootless::{self, Range};
 use anyhow::{Context, Result};
-use oci_spec::runtime::{Linux, LinuxIdMapping};
+use oci_spec::runtime::{Linux, LinuxBuilder, LinuxIdMapping, LinuxIdMappingBuilder};
 use std::fmt::Write;
 use std::process::{Command, Stdio};
 
@@ -15,6 +16,17 @@ pub(super) fn write_maps(pid: i32, linux: &Linux) -> Result<()> {
     let (uids, gids) = (linux.uid_mappings().as_deref(), linux.gid_mappings().as_deref());
     let (uids, gids) = (uids.unwrap_or_default(), gids.unwrap_or_default());
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    // As crun, whose `spec --rootless` leaves them out.
+    if uids.is_empty() && gids.is_empty() && !uid.is_root() {
+        let (users, groups) = rootless::own_ranges((uid.as_raw(), gid.as_raw()));
+        let linux = LinuxBuilder::default().uid_mappings(one_by_one(&users)?).gid_mappings(one_by_one(&groups)?);
+        return write_maps(pid, &linux.build()?);
+    }
+    for (property, maps) in [("linux.uidMappings", uids), ("linux.gidMappings", gids)] {
+        if maps.is_empty() {
+            return Err(fault(Kind::BadData, format!("`{property}` is missing: the new user namespace maps nobody")));
+        }
+    }
     if uid.is_root() {
         write(pid, "uid_map", uids)?;
         return write(pid, "gid_map", gids);
@@ -32,6 +44,18 @@ pub(super) fn write_maps(pid: i32, linux: &Linux) -> Result<()> {
         }
         false => by_program("newgidmap", pid, gids),
     }
+}
+
+/// These ids of the host from 0 on.
+fn one_by_one(ranges: &[Range]) -> Result<Vec<LinuxIdMapping>> {
+    let mut next = 0;
+    let mut maps = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let map = LinuxIdMappingBuilder::default().container_id(next).host_id(range.start).size(range.count);
+        maps.push(map.build()?);
+        next += range.count;
+    }
+    Ok(maps)
 }
 
 fn is_only(maps: &[LinuxIdMapping], id: u32) -> bool {

@@ -7,7 +7,7 @@ use crate::base::error::{Fault, Kind, fault};
 use anyhow::Result;
 use oci_spec::runtime::Process;
 use rustix::fs::{Mode, OFlags};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// Labels to take on with the exec.
@@ -50,6 +50,11 @@ impl Labels {
         Ok(Some(Self { proc, writes }))
     }
 
+    /// The descriptor that they are written through.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.proc.as_fd()
+    }
+
     /// Take them on. Only the process that will execute can, and nothing that it starts before may.
     pub(super) fn apply(&self) -> Result<()> {
         for (file, text) in &self.writes {
@@ -74,11 +79,11 @@ pub(super) fn refuse_mount_label() -> anyhow::Error {
     missing("linux.mountLabel", "SELinux")
 }
 
-fn has_apparmor() -> bool {
+pub(super) fn has_apparmor() -> bool {
     std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.first() == Some(&b'Y'))
 }
 
-fn has_selinux() -> bool {
+pub(super) fn has_selinux() -> bool {
     Path::new("/sys/fs/selinux/enforce").exists()
 }
 

@@ -189,6 +189,16 @@ impl Options {
     }
 }
 
+/// The names of all options that mean something for every file system.
+pub(super) fn names() -> Vec<String> {
+    let mut names: Vec<String> = ["bind", "rbind", "idmap", "ridmap", "tmpcopyup"].map(str::to_owned).into();
+    names.extend(IGNORED.map(str::to_owned));
+    let both = ATTRIBUTES.iter().map(|attribute| attribute.name).chain(PROPAGATIONS.map(|(name, _)| name));
+    names.extend(both.flat_map(|name| [name.to_owned(), format!("r{name}")]));
+    names.sort();
+    names
+}
+
 /// Whether a mount's options need the host's mounts to go on reaching it.
 pub(super) fn follows_host(options: &[String]) -> bool {
     options.iter().any(|option| matches!(option.as_str(), "slave" | "rslave" | "shared" | "rshared"))
@@ -201,6 +211,13 @@ mod tests {
     fn parse(text: &str) -> Options {
         let list: Vec<String> = text.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect();
         Options::parse(&list).unwrap()
+    }
+
+    #[test]
+    fn all_names_are_understood() {
+        for name in names() {
+            assert_eq!(parse(&name).data, [], "{name}");
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! It joins what exists and then clones init as the maker's child (`CLONE_PARENT`), and ends. Needed where the container
 //! joins a user namespace, which has to own the namespaces that are made; where it makes one of its own and joins
 //! others, which it may only before; and for clocks, whose offsets are set before the first process is there
-//! (time_namespaces(7)).
+//! (time_namespaces(7)). And where a process that comes into a container is to be there before it is seen in it
+//! ([`super::exec`]).
 
 use super::create::Namespaces;
 use super::process as steps;
@@ -19,7 +20,7 @@ use std::fmt::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// `CLONE_PARENT`.
-const CLONE_PARENT: u64 = 0x8000;
+pub(super) const CLONE_PARENT: u64 = 0x8000;
 
 /// Whether these namespaces need it.
 pub(super) fn is_needed(namespaces: &Namespaces, spec: &Spec) -> bool {
@@ -33,11 +34,18 @@ pub(super) fn clone_init(
     namespaces: &mut Namespaces,
     cgroup: Option<BorrowedFd<'_>>,
 ) -> Result<Option<Cloned>> {
+    clone_by(|_| between(spec, namespaces, cgroup))
+}
+
+/// Have a process between clone our child with [`CLONE_PARENT`]; `None` in the child.
+///
+/// The process between is given the descriptors that it needs to tell us of it.
+pub(super) fn clone_by(clone: impl FnOnce([BorrowedFd<'_>; 2]) -> Result<Option<Cloned>>) -> Result<Option<Cloned>> {
     let (ours, theirs) = report::pair()?;
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let Some(stage) = process::clone3(0, None)? else {
-        drop(reader);
-        return match between(spec, namespaces, cgroup) {
+        drop((reader, ours));
+        return match clone([theirs.as_fd(), writer.as_fd()]) {
             Ok(None) => Ok(None),
             Ok(Some(init)) => {
                 let _ = rustix::io::write(&writer, &init.pid.to_ne_bytes());

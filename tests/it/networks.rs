@@ -38,6 +38,11 @@ fn containers_find_each_other_by_name() {
     eventually("the name to go", || ask_from(&env, "web", "db").code != 0);
     server(&env, "db", &["--network", "back"]);
     assert_eq!(ask_from(&env, "web", "db").ok(), format!("from {own}\nx"));
+    // Another name holds at once.
+    env.box_(&["rename", "db", "base"]).ok();
+    assert_eq!(ask_from(&env, "web", "base").ok(), format!("from {own}\nx"));
+    assert_ne!(ask_from(&env, "web", "db").code, 0);
+    env.box_(&["rename", "base", "db"]).ok();
     // Published ports show the client's own address here, too.
     let port = host_port(&env, "web", "7000/tcp");
     if let Some(host) = outer_address("192.0.2.1:9") {
@@ -223,6 +228,12 @@ fn whoever_is_killed_service_comes_back() {
         // Of what dies within a second a few times, no more are started: many rounds take their time.
         eventually("the hub to have lived", || rounds <= 2 || back.elapsed().as_millis() > 1100);
     }
+    // A hub is told the names of now.
+    env.box_(&["rename", "db", "base"]).ok();
+    let hub = process("box-net").expect("a hub");
+    crate::leak::kill(hub);
+    eventually("the new name", || ask_from(&env, "web", "base").code == 0);
+    env.box_(&["rename", "base", "db"]).ok();
     // A monitor that is killed takes its container's place in the network with it.
     let monitor: i32 = env.inspect("db", "{{.State.ConmonPid}}").parse().unwrap();
     crate::leak::kill(monitor);

@@ -389,6 +389,15 @@ fn ids_beyond_ones_own_come_by_newuidmap() {
     assert_eq!(map[1], ["1", &first.to_string(), "10"]);
     bundle.change(|spec| spec["linux"]["uidMappings"][1]["hostID"] = json!(7));
     bundle.run(&[]).fails(1).says("cannot map the container's ids: newuidmap");
+    // crun's `spec --rootless` leaves them out, and means all that one has.
+    for property in ["uidMappings", "gidMappings"] {
+        bundle.run(&[]).fails(1);
+        bundle.change(|spec| drop(spec["linux"].as_object_mut().unwrap().remove(property)));
+    }
+    let map = bundle.run(&[]).ok();
+    let map: Vec<Vec<&str>> = map.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(map[0], ["0", &caller.to_string(), "1"]);
+    assert_eq!(map[1][..2], ["1", &first.to_string()]);
 }
 
 #[test]

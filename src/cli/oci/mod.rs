@@ -4,7 +4,6 @@
 
 mod events;
 mod exec;
-mod features;
 mod list;
 mod log;
 mod ps;
@@ -15,7 +14,7 @@ mod update;
 use super::args::Globals;
 use super::args::oci::{Ends, Oci, OciVerb};
 use super::errors;
-use super::output::{print_json, print_line};
+use super::output::print_json;
 use crate::base::error::{Fault, Kind, fault, kind};
 use crate::base::{env, signal};
 use crate::runtime::lifecycle::{self, CgroupManager, Home};
@@ -89,7 +88,7 @@ fn dispatch(args: Oci, globals: &Globals, log: &Log) -> Result<u8> {
         OciVerb::Ps(args) => ps::ps(&home, &args)?,
         OciVerb::List(args) => list::list(&home, &args)?,
         OciVerb::Spec(args) => spec::spec(&args)?,
-        OciVerb::Features => print_line(&features::features()?)?,
+        OciVerb::Features => print_json(&crate::runtime::features())?,
         OciVerb::Checkpoint(_) => return Err(no_checkpoints("saved")),
         OciVerb::Restore(_) => return Err(no_checkpoints("restored")),
     }

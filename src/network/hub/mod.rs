@@ -69,7 +69,7 @@ pub struct Address {
 pub struct Member {
     /// Its id.
     pub id: String,
-    /// What it is called on every network.
+    /// What it is called on every network; its own name first.
     pub names: Vec<String>,
     /// `--dns`: whom to ask for other names.
     pub dns: Vec<IpAddr>,
@@ -88,6 +88,7 @@ enum Request {
     Connect { id: String, attachment: Box<Attachment>, record: Box<Record> },
     Disconnect { id: String, network: String },
     Reload { id: Option<String> },
+    Rename { id: String, name: String },
 }
 
 /// To a client.
@@ -163,6 +164,11 @@ pub fn connect(run: &Path, id: &str, attachment: Attachment, record: Record) -> 
 /// Take a running container out of a network.
 pub fn disconnect(run: &Path, id: &str, network: &str) -> Result<()> {
     ask(run, &Request::Disconnect { id: id.to_owned(), network: network.to_owned() })
+}
+
+/// A running container is called this from now on.
+pub fn rename(run: &Path, id: &str, name: &str) -> Result<()> {
+    ask(run, &Request::Rename { id: id.to_owned(), name: name.to_owned() })
 }
 
 /// Write the rules anew, and lay the cables of a container (or of all) that are missing.

@@ -501,6 +501,14 @@ impl Hub {
                 self.drop_empty_bridges();
                 index
             }
+            Request::Rename { id, name } => {
+                let index = self.position(&id)?;
+                let member = self.clients.get_mut(index).and_then(|client| client.member.as_mut());
+                if let Some(first) = member.and_then(|member| member.names.first_mut()) {
+                    *first = name;
+                }
+                return Ok(());
+            }
             Request::Reload { id } => {
                 self.apply_rules()?;
                 return self.relay(id.as_deref());

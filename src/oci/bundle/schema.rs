@@ -310,21 +310,14 @@ const SECCOMP: &[Property] = &[
     must("defaultAction", Word(ACTIONS)),
     may("defaultErrnoRet", Number(0, 4095)),
     may("architectures", List(&Word(ARCHITECTURES))),
-    may(
-        "flags",
-        List(&Word(&[
-            "SECCOMP_FILTER_FLAG_TSYNC",
-            "SECCOMP_FILTER_FLAG_LOG",
-            "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
-        ])),
-    ),
+    may("flags", List(&Word(SECCOMP_FLAGS))),
     may("listenerPath", AbsolutePath),
     may("listenerMetadata", Text),
     may("syscalls", List(&Object(SYSCALL))),
 ];
 
-const ACTIONS: &[&str] = &[
+/// `linux.seccomp`: what becomes of a call.
+pub const ACTIONS: &[&str] = &[
     "SCMP_ACT_KILL",
     "SCMP_ACT_KILL_PROCESS",
     "SCMP_ACT_KILL_THREAD",
@@ -334,6 +327,14 @@ const ACTIONS: &[&str] = &[
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_LOG",
     "SCMP_ACT_NOTIFY",
+];
+
+/// `linux.seccomp.flags`.
+pub const SECCOMP_FLAGS: &[&str] = &[
+    "SECCOMP_FILTER_FLAG_TSYNC",
+    "SECCOMP_FILTER_FLAG_LOG",
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
 ];
 
 /// Those that box knows the system calls of come first; of the others no call can reach this kernel.
@@ -370,39 +371,28 @@ const SYSCALL: &[Property] = &[
     may("args", List(&Object(SYSCALL_ARGUMENT))),
 ];
 
-const SYSCALL_ARGUMENT: &[Property] = &[
-    must("index", Number(0, 5)),
-    must("value", U64),
-    may("valueTwo", U64),
-    must(
-        "op",
-        Word(&[
-            "SCMP_CMP_NE",
-            "SCMP_CMP_LT",
-            "SCMP_CMP_LE",
-            "SCMP_CMP_EQ",
-            "SCMP_CMP_GE",
-            "SCMP_CMP_GT",
-            "SCMP_CMP_MASKED_EQ",
-        ]),
-    ),
-];
+/// `linux.seccomp.syscalls[].args[].op`.
+pub const OPERATORS: &[&str] =
+    &["SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ"];
+
+const SYSCALL_ARGUMENT: &[Property] =
+    &[must("index", Number(0, 5)), must("value", U64), may("valueTwo", U64), must("op", Word(OPERATORS))];
 
 const PERSONALITY: &[Property] = &[must("domain", Word(&["LINUX", "LINUX32"])), may("flags", List(&Word(&[])))];
 
-const MEMORY_POLICY: &[Property] = &[
-    must(
-        "mode",
-        Word(&[
-            "MPOL_DEFAULT",
-            "MPOL_BIND",
-            "MPOL_INTERLEAVE",
-            "MPOL_WEIGHTED_INTERLEAVE",
-            "MPOL_PREFERRED",
-            "MPOL_PREFERRED_MANY",
-            "MPOL_LOCAL",
-        ]),
-    ),
-    may("nodes", Numbers),
-    may("flags", List(&Word(&["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"]))),
+/// `linux.memoryPolicy.mode`.
+pub const MEMORY_MODES: &[&str] = &[
+    "MPOL_DEFAULT",
+    "MPOL_BIND",
+    "MPOL_INTERLEAVE",
+    "MPOL_WEIGHTED_INTERLEAVE",
+    "MPOL_PREFERRED",
+    "MPOL_PREFERRED_MANY",
+    "MPOL_LOCAL",
 ];
+
+/// `linux.memoryPolicy.flags`.
+pub const MEMORY_FLAGS: &[&str] = &["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
+
+const MEMORY_POLICY: &[Property] =
+    &[must("mode", Word(MEMORY_MODES)), may("nodes", Numbers), may("flags", List(&Word(MEMORY_FLAGS)))];

@@ -205,6 +205,11 @@ fn compile_rules(default: u32, tables: &[Table], x32: X32, rules: &[(&str, Rule)
         .ok_or_else(|| fault(Kind::Usage, "the seccomp profile is too long for the kernel (4096 instructions)"))
 }
 
+/// The architectures whose calls have numbers here.
+pub fn architectures() -> Vec<Arch> {
+    Table::all().iter().map(|table| table.arch()).chain([Arch::ScmpArchX32]).collect()
+}
+
 fn table_of(arch: Arch) -> Option<Table> {
     Table::all().iter().copied().find(|table| table.arch() == arch)
 }
