@@ -5,12 +5,28 @@
 //! store; what is known of it is a small file in the cache, named by the digest of everything that the step depends
 //! on. Whoever executes a step holds that name's lock, so that builds at the same time share the work.
 
+mod agent;
+mod cache_mount;
 pub mod context;
+mod copy;
 mod event;
+mod finish;
+mod layers;
+mod lead;
+mod plan;
+mod pool;
+mod progress;
 mod request;
+mod run;
+mod seal;
+mod settings;
+mod site;
 mod step;
+mod tree;
+mod worker;
 
 pub use event::{Event, Excerpt, Observer, Stream};
+pub use lead::build;
 pub use request::{
     BuildRequest, CachePlace, ContextSource, Entitlement, FileSource, NoCache, Output, Provenance, Secret,
     SecretSource, Squash, Ssh,

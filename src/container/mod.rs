@@ -74,7 +74,7 @@ pub use start::{Mode, Started, Terminal, attach, start};
 pub use stop::{StopOptions, Stopping, ask, kill, stop, stopped};
 pub use update::update;
 pub use usage::{ContainerUsage, ImageUsage, Usage, usage};
-pub use view::{diff, diff_images};
+pub use view::{PLACES, diff, diff_images};
 pub use volume_files::{export_volume, import_volume};
 pub use wait::{Condition, WaitOptions, wait, wait_any};
 

@@ -19,7 +19,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// What the runtime puts into every container: no change of anybody's.
-const OURS: [&str; 12] = [
+pub const PLACES: [&str; 12] = [
     "/dev",
     "/etc/hostname",
     "/etc/hosts",
@@ -106,7 +106,7 @@ impl View {
                 return Err(fault.hint("box run --rootfs FOLDER:O keeps changes apart").into());
             }
         };
-        found.retain(|change| !OURS.iter().any(|path| path.as_bytes() == change.path));
+        found.retain(|change| !PLACES.iter().any(|path| path.as_bytes() == change.path));
         Ok(found)
     }
 
@@ -208,7 +208,7 @@ impl View {
 }
 
 fn is_made(change: &Change) -> bool {
-    change.kind == ChangeKind::Added && OURS.iter().any(|path| path.as_bytes() == change.path)
+    change.kind == ChangeKind::Added && PLACES.iter().any(|path| path.as_bytes() == change.path)
 }
 
 /// Copy layers, topmost first, into one folder, which is made.

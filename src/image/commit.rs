@@ -1,8 +1,8 @@
 //! `commit`: an image of what a writer puts into an archive, on top of another or by itself.
 
+use super::Image;
 use super::compose::{ManifestFormat, compose};
-use super::fetch::{Pieces, new_plain_layer};
-use super::{Image, ImageLayer};
+use super::layer::write_layer;
 use crate::base::digest::Digest;
 use crate::base::error::{Kind, fault};
 use crate::base::time;
@@ -10,16 +10,9 @@ use crate::oci::change;
 use crate::oci::image::{DOCUMENT_LIMIT, Platform};
 use crate::oci::reference::Reference;
 use crate::store::Store;
-use anyhow::{Context, Result};
-use oci_spec::image::MediaType;
+use anyhow::Result;
 use serde_json::{Map, Value, json};
 use std::io::Write;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-
-/// Bytes are handed to the reader in pieces of this size.
-const PIECE: usize = 256 << 10;
-/// Pieces on their way.
-const QUEUE: usize = 8;
 
 /// What to make and how.
 #[derive(Default)]
@@ -58,20 +51,7 @@ pub fn commit(
         change::apply(&mut config, instruction)?;
     }
     let _lease = store.lease()?;
-    let layer = std::thread::scope(|scope| -> Result<ImageLayer> {
-        let (to, from) = sync_channel(QUEUE);
-        let work = move || {
-            let mut writer = Pieced { to, piece: Vec::with_capacity(PIECE) };
-            let result = write(&mut writer).and_then(|()| Ok(writer.send()?));
-            if let Err(error) = result {
-                let _ = writer.to.send(Err(error));
-            }
-        };
-        std::thread::Builder::new().spawn_scoped(scope, work).context("cannot start a thread")?;
-        let made = new_plain_layer(store, "of the container", Box::new(Written(from)))?;
-        let media_type = MediaType::ImageLayer.to_string();
-        Ok(ImageLayer { diff_id: made.diff_id, digest: made.digest, size: made.size, media_type })
-    })?;
+    let layer = write_layer(store, "of the container", write)?;
     let mut layers = match options.base {
         Some(base) if !options.squash => base.layers.clone(),
         _ => Vec::new(),
@@ -128,49 +108,4 @@ fn config(store: &Store, options: &CommitOptions<'_>) -> Result<Map<String, Valu
         }
     }
     Ok(config)
-}
-
-/// Gathers what is written into pieces.
-struct Pieced {
-    to: SyncSender<Result<Vec<u8>>>,
-    piece: Vec<u8>,
-}
-
-impl Pieced {
-    fn send(&mut self) -> std::io::Result<()> {
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        // Nobody listens any more: whoever stopped listening has the reason.
-        self.to.send(Ok(piece)).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-impl Write for Pieced {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let room = PIECE - self.piece.len();
-        let part = bytes.get(..room.min(bytes.len())).unwrap_or_default();
-        self.piece.extend_from_slice(part);
-        if self.piece.len() == PIECE {
-            self.send()?;
-        }
-        Ok(part.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The reader's end.
-struct Written(Receiver<Result<Vec<u8>>>);
-
-impl Pieces for Written {
-    fn next(&mut self) -> Result<Option<Vec<u8>>> {
-        loop {
-            match self.0.recv() {
-                Ok(Ok(piece)) if piece.is_empty() => {}
-                Ok(piece) => return piece.map(Some),
-                Err(_) => return Ok(None),
-            }
-        }
-    }
 }

@@ -112,7 +112,8 @@ fn put(config: &mut Map<String, Value>, key: &str, value: Value) {
 }
 
 /// An object below a key; docker writes null for an empty one.
-fn object<'a>(config: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
+/// An object below a key, made if there is none.
+pub fn object<'a>(config: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
     let value = config.entry(key).or_insert_with(|| json!({}));
     if !value.is_object() {
         *value = json!({});
@@ -123,7 +124,8 @@ fn object<'a>(config: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<Stri
     }
 }
 
-fn set_env(config: &mut Map<String, Value>, key: &str, value: &str) -> Result<()> {
+/// Set a variable in an image's `config`, in its place if it has one.
+pub fn set_env(config: &mut Map<String, Value>, key: &str, value: &str) -> Result<()> {
     if key.is_empty() {
         return Err(fault(Kind::Usage, "a variable has no name"));
     }

@@ -198,16 +198,35 @@ impl Marks {
     }
 }
 
+/// Take away what an overlay has noted on a file of its upper folder and that means nothing in a layer.
+pub fn drop_overlay_marks(file: &OwnedFd) -> Result<()> {
+    for name in attribute_names(file)? {
+        let text = String::from_utf8_lossy(&name);
+        if text.starts_with("user.overlay.") && !OPAQUE.contains(&text.as_ref()) {
+            rustix::fs::fremovexattr(file, name.as_slice())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a folder of a layer hides what lies below it in others.
+pub fn is_opaque(folder: &OwnedFd) -> bool {
+    OPAQUE.iter().any(|name| {
+        let mut value = [0; 1];
+        rustix::fs::fgetxattr(folder, *name, &mut value) == Ok(1) && value == *b"y"
+    })
+}
+
+/// The extended attributes of a file that belong into an archive, as pax records.
+pub fn records_of(file: &OwnedFd) -> Result<Vec<Record>> {
+    attributes(file).map(|(records, _)| records)
+}
+
 /// The extended attributes that belong into an archive, as pax records, and those that mean something here.
 fn attributes(file: &OwnedFd) -> Result<(Vec<Record>, Marks)> {
     let (mut records, mut marks) = (Vec::new(), Marks::default());
-    // Mostly there are none, and a file system without them has none.
-    if matches!(rustix::fs::flistxattr(file.as_fd(), &mut [0; 64]), Ok(0) | Err(Errno::OPNOTSUPP)) {
-        return Ok((records, marks));
-    }
-    let mut names = vec![0; MAX_XATTR];
-    let length = rustix::fs::flistxattr(file.as_fd(), &mut names)?;
-    for name in names.get(..length).unwrap_or_default().split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+    for name in attribute_names(file)? {
+        let name = name.as_slice();
         let Ok(text) = std::str::from_utf8(name) else { continue };
         let mut value = vec![0; MAX_XATTR];
         let length = rustix::fs::fgetxattr(file.as_fd(), name, &mut value)?;
@@ -226,6 +245,18 @@ fn attributes(file: &OwnedFd) -> Result<(Vec<Record>, Marks)> {
         }
     }
     Ok((records, marks))
+}
+
+/// The names of a file's extended attributes.
+fn attribute_names(file: &OwnedFd) -> Result<Vec<Vec<u8>>> {
+    // Mostly there are none, and a file system without them has none.
+    if matches!(rustix::fs::flistxattr(file.as_fd(), &mut [0; 64]), Ok(0) | Err(Errno::OPNOTSUPP)) {
+        return Ok(Vec::new());
+    }
+    let mut names = vec![0; MAX_XATTR];
+    let length = rustix::fs::flistxattr(file.as_fd(), &mut names)?;
+    let names = names.get(..length).unwrap_or_default().split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(<[u8]>::to_vec).collect())
 }
 
 #[cfg(test)]

@@ -18,6 +18,11 @@ pub fn open(pid: i32, started: u64) -> Option<OwnedFd> {
     (start_time(pid)? == started).then_some(pidfd)
 }
 
+/// The path of what is open, as this process sees it now; a file without one has ` (deleted)` at its end.
+pub fn path_of(file: impl AsFd) -> std::io::Result<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file.as_fd())))
+}
+
 /// This boot's id, which differs after each reboot.
 pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()

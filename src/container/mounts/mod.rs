@@ -13,7 +13,7 @@ mod timezone;
 mod words;
 
 pub use lend::{Lent, lend, remove, remove_anonymous, uses};
-pub use options::Options;
+pub use options::{Options, Overlay};
 pub use own::{outside, own};
 pub use settle::{Settled, Wishes, gather, settle};
 pub use spec::lent_mounts;

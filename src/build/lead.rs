@@ -1,0 +1,307 @@
+//! The leader of a build: from what was asked for to what is there.
+
+use super::context::{self, Prepared};
+use super::event::{Event, Excerpt, Observer};
+use super::plan::{self, Named, Plan, Sources};
+use super::pool::Pool;
+use super::request::{BuildRequest, ContextSource, FileSource};
+use super::site::{ContextFolder, Made, Site};
+use super::step::{Base, Op, Step, StepId};
+use super::{Built, BuiltImage, copy, finish, run};
+use crate::base::error::{Kind, fault};
+use crate::base::temp::TempDir;
+use crate::dockerfile::ignore::Patterns;
+use crate::dockerfile::{Dockerfile, parse};
+use crate::engine::Engine;
+use crate::image::{self, Image, PullOptions};
+use crate::oci::image::DOCUMENT_LIMIT;
+use crate::oci::platform::Platform;
+use crate::store::StepResult;
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+
+/// Lines of the Dockerfile that are shown around those of a failed step.
+const AROUND: usize = 2;
+
+/// Build. Everything that is shown goes to `observer`. The caller is single-threaded.
+///
+/// Errors: mistakes in the Dockerfile ([`Kind::Usage`]), a command that failed, an interruption.
+pub fn build(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) -> Result<Built> {
+    engine.enter()?;
+    let _lease = engine.store.lease()?;
+    let temp = TempDir::new(&engine.dirs)?;
+    let mut pool = Pool::new(observer)?;
+    let prepared = prepare(request, &temp, &mut pool)?;
+    let dockerfile = parse(prepared.dockerfile.text.as_bytes(), &prepared.dockerfile.name)?;
+    let mut site = Site { engine, request, contexts: vec![own_context(&prepared, &temp)?], made: HashMap::new() };
+    let mut named = HashMap::new();
+    for (name, source) in &request.contexts {
+        let found = match source {
+            ContextSource::Image(image) => Named::Image(image.clone()),
+            other => {
+                site.contexts.push(named_context(name, other, &temp, &mut pool)?);
+                Named::Folder(site.contexts.len() - 1)
+            }
+        };
+        named.insert(name.clone(), found);
+    }
+    let platforms = match request.platforms.as_slice() {
+        [] => vec![Platform::host()],
+        several => several.to_vec(),
+    };
+    let mut built = Built::default();
+    for platform in &platforms {
+        let image = one(&mut site, &dockerfile, platform, &named, &mut pool)?;
+        built.images.push(image);
+    }
+    built.names = request.tags.iter().map(crate::oci::reference::Reference::stored_name).collect();
+    Ok(built)
+}
+
+/// Make the context ready.
+fn prepare(request: &BuildRequest, temp: &TempDir, pool: &mut Pool<'_>) -> Result<Prepared> {
+    let into = folder(temp, "context")?;
+    if !context::is_remote(request) {
+        let stdin = (request.file == FileSource::Stdin).then(own_stdin).transpose()?;
+        return context::prepare(request, stdin, &into, &|_, _, _| {});
+    }
+    // A worker has no standard input of its own.
+    let stdin = own_stdin()?;
+    let value = pool.alone("[internal] load build context", move |reporter| {
+        let progress = |what: &str, done, total| reporter.progress(what, done, total);
+        Ok(serde_json::to_value(context::prepare(request, Some(stdin), &into, &progress)?)?)
+    })?;
+    serde_json::from_value(value).context("the context gave no answer")
+}
+
+fn own_stdin() -> Result<File> {
+    Ok(File::from(rustix::io::dup(rustix::stdio::stdin()).context("cannot read stdin")?))
+}
+
+/// The build's own context, without what its ignore file hides.
+fn own_context(prepared: &Prepared, temp: &TempDir) -> Result<ContextFolder> {
+    let path = match &prepared.folder {
+        Some(path) => path.clone(),
+        None => folder(temp, "empty")?,
+    };
+    let ignore = prepared.ignore.as_ref().map(|file| {
+        Patterns::parse(&file.text)
+            .map_err(|mistake| fault(Kind::Usage, format!("cannot use `{}`: {mistake}", file.name)))
+    });
+    let ignore_file = prepared.ignore.as_ref().map(|file| file.name.clone()).unwrap_or_default();
+    Ok(ContextFolder { path, name: "the build context".to_owned(), ignore: ignore.transpose()?, ignore_file })
+}
+
+/// A named context that is no image: all of it is to be seen.
+fn named_context(name: &str, source: &ContextSource, temp: &TempDir, pool: &mut Pool<'_>) -> Result<ContextFolder> {
+    let deed = || format!("cannot use the context `{}`", name.escape_debug());
+    let path = match source {
+        ContextSource::Folder(path) => {
+            let path = std::fs::canonicalize(path).with_context(deed)?;
+            if !path.is_dir() {
+                return Err(fault(Kind::Usage, "it is not a folder").context(deed()));
+            }
+            path
+        }
+        ContextSource::Git(_) | ContextSource::Url(_) => {
+            let into = folder(temp, &format!("context-{}", crate::base::digest::Digest::of(name.as_bytes()).digits()))?;
+            let value = pool.alone(&format!("[context {name}] load"), |reporter| {
+                let progress = |what: &str, done, total| reporter.progress(what, done, total);
+                let fetched = context::fetch(source, &mut None, false, &into, &progress)?;
+                Ok(serde_json::to_value(fetched.map(|fetched| fetched.folder))?)
+            })?;
+            let path: Option<PathBuf> = serde_json::from_value(value).with_context(deed)?;
+            path.with_context(deed)?
+        }
+        _ => {
+            return Err(
+                fault(Kind::Usage, "it is neither a folder, a URL, a git repository nor an image").context(deed())
+            );
+        }
+    };
+    Ok(ContextFolder { path, name: format!("the context `{name}`"), ignore: None, ignore_file: String::new() })
+}
+
+fn folder(temp: &TempDir, name: &str) -> Result<PathBuf> {
+    let path = temp.path().join(name);
+    std::fs::create_dir(&path).with_context(|| format!("cannot make folder `{}`", path.display()))?;
+    Ok(path)
+}
+
+/// Build for one platform.
+fn one(
+    site: &mut Site<'_>,
+    dockerfile: &Dockerfile,
+    platform: &Platform,
+    named: &HashMap<String, Named>,
+    pool: &mut Pool<'_>,
+) -> Result<BuiltImage> {
+    let plan = loop {
+        let mut sources = Found { engine: site.engine, named };
+        let plan = plan::plan(dockerfile, site.request, platform, &mut sources)?;
+        if plan.missing.is_empty() {
+            break plan;
+        }
+        pull(site, &plan.missing, pool)?;
+    };
+    if !plan.unused_args.is_empty() {
+        let text = format!("build arguments that nothing asks for: {}", plan.unused_args.join(", "));
+        pool.tell(Event::Warning { text: &text, excerpt: None });
+    }
+    site.made.clear();
+    execute(site, dockerfile, &plan, pool)?;
+    finish::image(site, &plan, platform, pool)
+}
+
+/// Where the planner finds images.
+struct Found<'a> {
+    engine: &'a Engine,
+    named: &'a HashMap<String, Named>,
+}
+
+impl Sources for Found<'_> {
+    fn image(&mut self, name: &str, platform: &Platform) -> Result<Option<(Image, Map<String, Value>)>> {
+        let Some(image) = image::find(&self.engine.store, name)? else { return Ok(None) };
+        let _ = platform;
+        let document = self.engine.store.read_blob(&image.id, DOCUMENT_LIMIT)?;
+        let document =
+            serde_json::from_slice(&document).with_context(|| format!("the config of `{name}` is damaged"))?;
+        Ok(Some((image, document)))
+    }
+
+    fn context(&self, name: &str) -> Option<Named> {
+        self.named.get(name).cloned()
+    }
+}
+
+/// Pull images, side by side.
+fn pull(site: &Site<'_>, missing: &[(String, Platform)], pool: &mut Pool<'_>) -> Result<()> {
+    let (engine, access) = (site.engine, &site.request.access);
+    for (name, platform) in missing {
+        let options = PullOptions { reference: name, platform: Some(platform.clone()), access };
+        pool.start(&format!("[internal] load {name}"), |reporter| {
+            let progress = super::progress::Pulling::new(reporter);
+            Ok(json!(image::pull(&engine.store, &options, &progress)?.id))
+        })?;
+    }
+    for _ in missing {
+        let finished = pool.next()?;
+        if let Err(error) = finished.result {
+            pool.failed(finished.step, &error, None);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Execute the steps of a plan, as many at a time as there is work for.
+fn execute(site: &mut Site<'_>, dockerfile: &Dockerfile, plan: &Plan, pool: &mut Pool<'_>) -> Result<()> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = site.request.jobs.filter(|jobs| *jobs > 0).unwrap_or(2 * processors.max(2));
+    let mut waiting: Vec<usize> = (0..plan.steps.len()).collect();
+    let mut running: HashMap<StepId, usize> = HashMap::new();
+    while !waiting.is_empty() || !running.is_empty() {
+        // Those that can begin, in the order of the file; one whose result is known may free others.
+        let mut at = 0;
+        while let Some(&index) = waiting.get(at) {
+            let Some(step) = plan.steps.get(index) else { break };
+            let ready = step.needs().all(|base| is_made(site, base));
+            if !ready || running.len() >= most {
+                at += 1;
+                continue;
+            }
+            waiting.remove(at);
+            match begin(site, StepId(index), step, pool)? {
+                Some(shown) => drop(running.insert(shown, index)),
+                None => at = 0,
+            }
+        }
+        if running.is_empty() {
+            continue;
+        }
+        let finished = pool.next()?;
+        let Some(index) = running.remove(&finished.step) else { continue };
+        let Some(step) = plan.steps.get(index) else { continue };
+        match finished.result.and_then(|value| Ok(serde_json::from_value::<StepResult>(value)?)) {
+            Ok(result) => keep(site, StepId(index), step, &result)?,
+            Err(error) => {
+                let excerpt = excerpt(dockerfile, step.lines);
+                pool.failed(finished.step, &error, Some(&excerpt));
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_made(site: &Site<'_>, base: &Base) -> bool {
+    match base {
+        Base::Layers { .. } => true,
+        Base::Step(step) => site.made.contains_key(step),
+    }
+}
+
+/// Begin a step; `None` if its result is known.
+fn begin(site: &mut Site<'_>, id: StepId, step: &Step, pool: &mut Pool<'_>) -> Result<Option<StepId>> {
+    let key = site.key(step)?;
+    let store = &site.engine.store;
+    if let Some(result) = key.as_ref().filter(|_| !step.no_cache).and_then(|key| store.result(key))
+        && fresh(site, &result)
+    {
+        pool.cached(&step.name);
+        keep(site, id, step, &result)?;
+        return Ok(None);
+    }
+    let site = &*site;
+    let work = move |reporter: &super::worker::Reporter| {
+        let result = match &step.op {
+            Op::Run(op) => run::run(site, step, op, key, reporter)?,
+            Op::Copy(op) => {
+                let result = copy::copy(site, step, op, reporter)?;
+                remember(site, key.as_ref(), &result)?;
+                result
+            }
+            Op::Folder(op) => {
+                let result = copy::folder(site, step, op, reporter)?;
+                remember(site, key.as_ref(), &result)?;
+                result
+            }
+        };
+        Ok(serde_json::to_value(result)?)
+    };
+    Ok(Some(pool.start(&step.name, work)?))
+}
+
+/// Keep a result under the key that is found without looking at files, too.
+fn remember(site: &Site<'_>, key: Option<&crate::base::digest::Digest>, result: &StepResult) -> Result<()> {
+    key.map_or(Ok(()), |key| site.engine.store.keep_result(key, result))
+}
+
+/// Whether a result is not too old for what was asked for.
+fn fresh(site: &Site<'_>, result: &StepResult) -> bool {
+    let Some(limit) = site.request.cache_ttl else { return true };
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+    now.saturating_sub(result.created / 1_000_000_000) <= i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn keep(site: &mut Site<'_>, id: StepId, step: &Step, result: &StepResult) -> Result<()> {
+    let (mut layers, epoch) = site.layers(&step.base)?;
+    layers.extend(result.layer.clone());
+    let made = Made { layers, changed: result.layer.is_some(), epoch: epoch.max(result.epoch) };
+    site.made.insert(id, made);
+    Ok(())
+}
+
+/// Lines of the Dockerfile, with some around them.
+fn excerpt(dockerfile: &Dockerfile, (first, last): (u32, u32)) -> Excerpt {
+    let (first, last) = (first as usize, last as usize);
+    let from = first.saturating_sub(AROUND).max(1);
+    let line = |number: usize| {
+        let text = dockerfile.lines.get(number - 1)?;
+        Some((number, text.clone(), (first..=last).contains(&number)))
+    };
+    Excerpt { file: dockerfile.file.clone(), lines: (from..=last + AROUND).filter_map(line).collect() }
+}

@@ -1,0 +1,165 @@
+//! A folder of changes, which an overlay has left above layers, becomes a layer.
+
+use crate::base::digest::{Algorithm, Digest, Hasher};
+use crate::store::{PackOptions, Store, pack};
+use anyhow::{Context, Result};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, Timespec, Timestamps};
+use rustix::io::Errno;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// What became of the folder.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The layer; `None` if there were no changes.
+    pub layer: Option<Digest>,
+    /// The bytes of file content in it.
+    pub size: u64,
+}
+
+/// The times that a layer's files have.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// What was changed at this time or later, seconds since 1970, was changed by the step.
+    pub since: i64,
+    /// The time that it gets.
+    pub epoch: i64,
+}
+
+/// Make a layer of the folder `upper`, which is moved into the store: its times are those of an archive, whole seconds
+/// and none from the step itself. The caller holds a lease.
+pub fn seal(store: &Store, upper: &Path, times: Times) -> Result<Sealed> {
+    let top = open(CWD, upper.as_os_str()).with_context(|| format!("cannot open `{}`", upper.display()))?;
+    let mut size = 0;
+    if !settle(&top, times, &mut size)? {
+        return Ok(Sealed { layer: None, size: 0 });
+    }
+    crate::store::drop_overlay_marks(&top)?;
+    set_time(&top, "", times.epoch, AtFlags::EMPTY_PATH)?;
+    let mut out = Hashed(Hasher::new(Algorithm::Sha256));
+    let options =
+        PackOptions { owner: &|uid, gid| (uid, gid), skip: &|_| false, top: true, whiteouts: true, deleted: &[] };
+    pack(upper, &options, &mut out)?;
+    let layer = out.0.finish();
+    store.adopt_layer(&layer, upper, size)?;
+    Ok(Sealed { layer: Some(layer), size })
+}
+
+/// Give all below a folder its time; whether there is anything.
+fn settle(folder: &OwnedFd, times: Times, size: &mut u64) -> Result<bool> {
+    let mut found = false;
+    for name in names(folder)? {
+        found = true;
+        let stat = rustix::fs::statat(folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                let child = open(folder, name.as_slice())?;
+                settle(&child, times, size)?;
+                crate::store::drop_overlay_marks(&child)?;
+            }
+            FileType::RegularFile => {
+                *size += u64::try_from(stat.st_size).unwrap_or(0);
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(folder, name.as_slice(), flags, Mode::empty())?;
+                crate::store::drop_overlay_marks(&file)?;
+            }
+            // Means something to the process that made it only, and no archive holds it.
+            FileType::Socket => {
+                rustix::fs::unlinkat(folder, name.as_slice(), AtFlags::empty())?;
+                continue;
+            }
+            _ => {}
+        }
+        let time = if stat.st_mtime >= times.since { times.epoch } else { stat.st_mtime };
+        if (time, 0) != (stat.st_mtime, stat.st_mtime_nsec) {
+            set_time(folder, name.as_slice(), time, AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+    }
+    Ok(found)
+}
+
+fn set_time(folder: &OwnedFd, name: impl rustix::path::Arg, time: i64, flags: AtFlags) -> Result<()> {
+    let time = Timespec { tv_sec: time, tv_nsec: 0 };
+    let times = Timestamps { last_access: time, last_modification: time };
+    rustix::fs::utimensat(folder, name, &times, flags).context("cannot set a file's time")
+}
+
+fn open(parent: impl std::os::fd::AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+fn names(folder: &OwnedFd) -> rustix::io::Result<Vec<Vec<u8>>> {
+    let mut found = Vec::new();
+    let mut buffer = Vec::with_capacity(1 << 15);
+    let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let name = entry?.file_name().to_bytes().to_vec();
+        if name != b"." && name != b".." {
+            found.push(name);
+        }
+    }
+    Ok(found)
+}
+
+/// Remove what the runtime has made only to mount something on it: the paths, as far as they are empty and in no layer
+/// below, and then their folders. A folder that is as it is below goes, too: the overlay has copied it up to put
+/// something into it.
+///
+/// Nothing outside of `upper` is touched, whatever a command has put there: no link is followed (CVE-2024-23652).
+pub fn remove_stubs<'a>(upper: &Path, below: &super::tree::Tree, paths: impl Iterator<Item = &'a Path>) -> Result<()> {
+    let root = crate::sys::root::Root::open(upper).context("cannot open a step's changes")?;
+    let mut all: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        all.extend(path.ancestors().filter(|path| path.parent().is_some()).map(Path::to_owned));
+    }
+    all.sort();
+    all.dedup();
+    // The deepest first.
+    for path in all.iter().rev() {
+        remove_stub(&root, below, path)?;
+    }
+    Ok(())
+}
+
+fn remove_stub(root: &crate::sys::root::Root, below: &super::tree::Tree, path: &Path) -> Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let Ok(folder) = root.open_without_links(parent, OFlags::RDONLY | OFlags::DIRECTORY) else { return Ok(()) };
+    let Ok(stat) = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
+    let lower = below.root.open_at(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty());
+    let lower = lower.and_then(rustix::fs::fstat).ok();
+    let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    let unchanged = lower.is_some_and(|lower| {
+        is_folder && (lower.st_mode, lower.st_uid, lower.st_gid) == (stat.st_mode, stat.st_uid, stat.st_gid)
+    });
+    let empty_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0;
+    let result = match is_folder {
+        true if lower.is_none() || unchanged => {
+            let made = open(&folder, name)?;
+            let hides = crate::store::is_opaque(&made);
+            if hides && lower.is_some() { Ok(()) } else { rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR) }
+        }
+        false if empty_file && lower.is_none() => rustix::fs::unlinkat(&folder, name, AtFlags::empty()),
+        _ => Ok(()),
+    };
+    match result {
+        // A command has put something into it.
+        Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot remove the mount point `{}`", path.display())),
+    }
+}
+
+/// Hashes what is written.
+struct Hashed(Hasher);
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
