@@ -16,6 +16,7 @@ mod lead;
 mod plan;
 mod pool;
 mod progress;
+pub mod export;
 mod request;
 mod run;
 mod seal;

@@ -51,7 +51,7 @@ mod wait;
 
 pub use collect::collect_behind;
 pub use commit::{CommitRequest, commit, export};
-pub use copy::{CopyOptions, Side, copy, split_path};
+pub use copy::{CopyOptions, Side, copy, extract, split_path};
 pub use create::{create, rehearse};
 pub use exec::{ExecRequest, exec};
 pub use images::{check, import, load, pull, remove_image};

@@ -15,7 +15,7 @@ mod unpack;
 mod view;
 
 pub use plan::split as split_path;
-pub use unpack::restore;
+pub use unpack::{extract, restore};
 
 use super::record::Container;
 use crate::base::error::{self, Kind, fault};

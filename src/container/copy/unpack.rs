@@ -19,6 +19,8 @@ use tar::{Archive, Entry, EntryType};
 pub enum Owner {
     /// Ours.
     Ours,
+    /// Ours, and what only root may make is left out.
+    OursWithoutDevices,
     /// This user's and group's.
     This(u32, u32),
     /// Whose they were.
@@ -37,6 +39,12 @@ pub fn unpack(root: &Root, path: &Path, from: File, owner: Owner, overwrite: boo
 /// what is in the way gives way.
 pub fn restore(folder: OwnedFd, from: impl Read) -> Result<()> {
     read(Unpacker { folder, owner: Owner::AsItWas, overwrite: true, whole: true, folders: Vec::new() }, from)
+}
+
+/// Read a tar stream into a folder, as files of ours: what is in the way gives way, and devices are left out.
+pub fn extract(folder: OwnedFd, from: impl Read) -> Result<()> {
+    let owner = Owner::OursWithoutDevices;
+    read(Unpacker { folder, owner, overwrite: true, whole: false, folders: Vec::new() }, from)
 }
 
 fn read(mut unpacker: Unpacker, from: impl Read) -> Result<()> {
@@ -114,6 +122,7 @@ impl Unpacker {
                 rustix::fs::linkat(&folder, file, &parent, last, AtFlags::empty())?;
                 return Ok(());
             }
+            EntryType::Char | EntryType::Block if self.owner == Owner::OursWithoutDevices => return Ok(()),
             EntryType::Fifo | EntryType::Char | EntryType::Block => {
                 self.make_room(&parent, last)?;
                 self.make_node(&parent, last, kind, &header)?;
@@ -228,7 +237,7 @@ impl Unpacker {
 
     fn owner_of(&self, header: &tar::Header) -> Result<(Option<Uid>, Option<Gid>)> {
         let (uid, gid) = match self.owner {
-            Owner::Ours => return Ok((None, None)),
+            Owner::Ours | Owner::OursWithoutDevices => return Ok((None, None)),
             Owner::This(uid, gid) => (uid, gid),
             Owner::AsItWas => (u32::try_from(header.uid()?)?, u32::try_from(header.gid()?)?),
         };
