@@ -89,6 +89,11 @@ pub fn userns() -> Option<String> {
     text("BOX_USERNS").or_else(|| text("PODMAN_USERNS"))
 }
 
+/// `BUILDKIT_PROGRESS`: how builds are shown.
+pub fn buildkit_progress() -> Option<String> {
+    text("BUILDKIT_PROGRESS")
+}
+
 /// `COMPLETE`: the shell that asks for completions; only its scripts set it.
 pub fn completing_shell() -> Option<String> {
     text("COMPLETE")

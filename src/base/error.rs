@@ -23,6 +23,8 @@ pub enum Kind {
     CommandNotFound,
     /// The command exists but cannot be invoked: exit code 126.
     CommandNotExecutable,
+    /// A command of a build failed with this exit code.
+    CommandFailed(u8),
     /// The registry, or the way to it.
     Registry,
     /// Data from outside that is damaged, hostile or not what its digest says.

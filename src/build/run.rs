@@ -117,7 +117,7 @@ fn execute(site: &Site<'_>, request: Request) -> Result<()> {
         }
         Started::Ended(end) => {
             let text = format!("process `{}` did not complete successfully: exit code: {}", shown(), end.code);
-            Err(fault(Kind::Other, text))
+            Err(fault(Kind::CommandFailed(u8::try_from(end.code & 0xff).unwrap_or(1)), text))
         }
         Started::Running => Err(fault(Kind::Other, "the command was left behind")),
     }

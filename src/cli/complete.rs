@@ -51,6 +51,14 @@ pub fn images() -> Vec<CompletionCandidate> {
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
+/// The stages of the Dockerfile in this folder.
+pub fn stages() -> Vec<CompletionCandidate> {
+    let texts = ["Containerfile", "Dockerfile"].iter().filter_map(|name| std::fs::read(name).ok());
+    let found = texts.filter_map(|text| crate::dockerfile::parse(&text, "").ok()).next();
+    let names = found.into_iter().flat_map(|file| file.stages).filter_map(|stage| stage.name);
+    names.map(CompletionCandidate::new).collect()
+}
+
 /// The names of volumes.
 pub fn volumes() -> Vec<CompletionCandidate> {
     Dirs::open(None).map(|dirs| entries(&dirs.volumes())).unwrap_or_default()

@@ -15,6 +15,7 @@ pub fn exit_code(kind: Kind) -> u8 {
     match kind {
         Kind::CommandNotExecutable => 126,
         Kind::CommandNotFound => 127,
+        Kind::CommandFailed(code) => code,
         Kind::Interrupted(signal) => 128u8.saturating_add(u8::try_from(signal).unwrap_or(0)),
         _ => 125,
     }

@@ -7,7 +7,8 @@ mod access;
 pub mod args;
 mod attach;
 mod boot;
-pub mod build;
+mod build;
+mod builder;
 mod complete;
 mod cp;
 mod defaults;
@@ -145,6 +146,8 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Rmi(args) => rmi::rmi(&args, globals),
         Verb::Tag(args) => tag::tag(&args, globals),
         Verb::Load(args) => load::load(&args, globals),
+        Verb::Build(args) => build::build(&args, globals),
+        Verb::Builder(Family(verb)) => builder::builder(&verb, globals),
         Verb::Commit(args) => commit::commit(&args, globals),
         Verb::Export(args) => export::export(&args, globals),
         Verb::Diff(args) => diff::diff(&args, diff::Of::Any, globals),
@@ -208,6 +211,7 @@ fn dispatch_container(verb: ContainerVerb, globals: &Globals) -> Result<u8> {
 /// `box image …`, too.
 fn dispatch_image(verb: ImageVerb, globals: &Globals) -> Result<u8> {
     let verb = match verb {
+        ImageVerb::Build(args) => Verb::Build(args),
         ImageVerb::Pull(args) => Verb::Pull(args),
         ImageVerb::Push(args) => Verb::Push(args),
         ImageVerb::Save(args) => Verb::Save(args),

@@ -24,6 +24,11 @@ pub fn of_create(create: Create) -> Result<Request> {
     request(create.container, create.words)
 }
 
+/// The part of a request that options of containers alone make: what the steps of a build are run with.
+pub fn of_options(options: ContainerOptions) -> Result<Request> {
+    request(options, Vec::new())
+}
+
 fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
     let mut words = words.into_iter();
     let first = words.next().unwrap_or_default();

@@ -49,7 +49,7 @@ mod view;
 mod volume_files;
 mod wait;
 
-pub use collect::collect_behind;
+pub use collect::{collect, collect_behind};
 pub use commit::{CommitRequest, commit, export};
 pub use copy::{CopyOptions, Side, copy, extract, split_path};
 pub use create::{create, rehearse};

@@ -34,6 +34,7 @@ mod tidy;
 
 // What users type.
 mod attach;
+mod build;
 mod choose;
 mod commit;
 mod config;

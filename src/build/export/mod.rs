@@ -188,11 +188,14 @@ impl Exporter<'_> {
 /// Layers as one tree, for this process's mount namespace.
 fn show(store: &Store, layers: &[Digest], target: &Path) -> Result<()> {
     let lower: Vec<PathBuf> = layers.iter().rev().map(|layer| store.layer_path(layer)).collect();
-    if lower.is_empty() || mount_read_only(&lower, target).is_ok() {
+    if lower.is_empty() || mount_read_only(&lower, None, target).is_ok() {
         return Ok(());
     }
     // A kernel that cannot lay them over each other: a copy, then.
-    copy_layers(&OverlayPlan { lower, upper: PathBuf::new(), work: PathBuf::new(), volatile: false }, target)
+    copy_layers(
+        &OverlayPlan { lower, data: None, upper: PathBuf::new(), work: PathBuf::new(), volatile: false },
+        target,
+    )
 }
 
 fn pack_files(folder: &Path, out: File) -> Result<()> {

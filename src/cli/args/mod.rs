@@ -4,6 +4,8 @@
 //! keeps the start of the program short. The text after `Examples:` and `Exit status:` becomes man page sections.
 
 pub mod access;
+pub mod build;
+pub mod builder;
 pub mod containers;
 pub mod host;
 pub mod image;
@@ -138,6 +140,8 @@ Images:
   manifest   All commands for manifest lists
   login      Keep name and password for a registry
   logout     Forget name and password for a registry
+  build      Make an image from a Dockerfile
+  builder    What is around builds: their cache, images of registries
   commit     Make an image of a container
   export     Write all files of a container as an archive
   diff       Show what a container has changed
@@ -246,6 +250,11 @@ pub enum Verb {
     Search(search::Search),
     /// All commands for manifest lists
     Manifest(Family<manifest::ManifestVerb>),
+    /// Make an image from a Dockerfile
+    Build(Box<build::Build>),
+    /// What is around builds: their cache, images of registries
+    #[command(visible_alias = "buildx")]
+    Builder(Family<builder::BuilderVerb>),
     /// Make an image of a container
     Commit(making::Commit),
     /// Write all files of a container as an archive
@@ -348,6 +357,8 @@ pub enum ContainerVerb {
 #[derive(Debug, Subcommand)]
 #[command(defer = true, disable_help_subcommand = true)]
 pub enum ImageVerb {
+    /// Make an image from a Dockerfile
+    Build(Box<build::Build>),
     /// Fetch images from registries
     Pull(images::Pull),
     /// Send images to registries

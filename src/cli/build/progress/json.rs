@@ -6,7 +6,7 @@ use crate::base::digest::Digest;
 use crate::base::time::rfc3339;
 use crate::build::{Event, StepId, Stream};
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::io::Write;
 
@@ -20,7 +20,6 @@ struct Step {
     digest: Digest,
     name: String,
     began: String,
-    cached: bool,
 }
 
 impl<W: Write> Json<W> {
@@ -42,14 +41,12 @@ impl<W: Write> Json<W> {
         Some(match *event {
             Event::Began { step, name } => {
                 let digest = Digest::of(format!("{}\0{name}", step.0).as_bytes());
-                let fresh = Step { digest, name: name.to_owned(), began: now.to_owned(), cached: false };
+                let fresh = Step { digest, name: name.to_owned(), began: now.to_owned() };
+                let document = json!({ "vertexes": [fresh.vertex()] });
                 self.steps.insert(step, fresh);
-                self.vertex(step, None, None)?
+                document
             }
-            Event::Cached { step } => {
-                self.steps.get_mut(&step)?.cached = true;
-                return None;
-            }
+            Event::Cached { step } => self.ended(step, now, true, None)?,
             Event::Output { step, stream, bytes } => {
                 let stream = if stream == Stream::Out { 1 } else { 2 };
                 let data = base64::encode(bytes);
@@ -69,9 +66,9 @@ impl<W: Write> Json<W> {
                 }
                 json!({ "statuses": [status] })
             }
-            Event::Done { step, .. } => self.vertex(step, Some(now), None)?,
-            Event::Failed { step, error, .. } => self.vertex(step, Some(now), Some(error))?,
-            Event::Cancelled { step } => self.vertex(step, Some(now), Some("context canceled"))?,
+            Event::Done { step, .. } => self.ended(step, now, false, None)?,
+            Event::Failed { step, error, .. } => self.ended(step, now, false, Some(error))?,
+            Event::Cancelled { step } => self.ended(step, now, false, Some("context canceled"))?,
             Event::Warning { text, excerpt } => {
                 let mut warning = json!({ "level": 1, "short": base64::encode(text.as_bytes()) });
                 if let (Some(excerpt), Some(warning)) = (excerpt, warning.as_object_mut()) {
@@ -86,14 +83,23 @@ impl<W: Write> Json<W> {
         })
     }
 
-    fn vertex(&self, step: StepId, completed: Option<&str>, error: Option<&str>) -> Option<Value> {
-        let step = self.steps.get(&step)?;
-        let mut vertex = json!({ "digest": step.digest.as_str(), "name": step.name, "started": step.began });
-        let fields = vertex.as_object_mut()?;
-        fields.extend(completed.map(|at| ("completed".to_owned(), at.into())));
-        fields.extend(step.cached.then(|| ("cached".to_owned(), true.into())));
-        fields.extend(error.map(|error| ("error".to_owned(), error.into())));
+    /// The last document of a step.
+    fn ended(&mut self, step: StepId, now: &str, cached: bool, error: Option<&str>) -> Option<Value> {
+        let mut vertex = self.steps.remove(&step)?.vertex();
+        vertex.insert("completed".into(), now.into());
+        vertex.extend(cached.then(|| ("cached".to_owned(), true.into())));
+        vertex.extend(error.map(|error| ("error".to_owned(), error.into())));
         Some(json!({ "vertexes": [vertex] }))
+    }
+}
+
+impl Step {
+    fn vertex(&self) -> Map<String, Value> {
+        Map::from_iter([
+            ("digest".to_owned(), self.digest.as_str().into()),
+            ("name".to_owned(), self.name.as_str().into()),
+            ("started".to_owned(), self.began.as_str().into()),
+        ])
     }
 }
 
@@ -114,6 +120,7 @@ mod tests {
             Event::Progress { step, what: "sha256:1", done: 5, total: Some(5) },
             Event::Cached { step },
             Event::Done { step, took: Duration::ZERO },
+            Event::Began { step, name: "[1/1] RUN x" },
             Event::Failed { step, error: "no", excerpt: None },
             Event::Warning { text: "W", excerpt: None },
             Event::Done { step: StepId(9), took: Duration::ZERO },
@@ -133,8 +140,8 @@ mod tests {
             (&lines[3]["vertexes"][0]["cached"], &lines[3]["vertexes"][0]["completed"]),
             (&json!(true), &json!(at))
         );
-        assert_eq!(lines[4]["vertexes"][0]["error"], "no");
-        assert_eq!(lines[5]["warnings"][0]["short"], "Vw==");
-        assert_eq!(lines.len(), 6);
+        assert_eq!(lines[5]["vertexes"][0]["error"], "no");
+        assert_eq!(lines[6]["warnings"][0]["short"], "Vw==");
+        assert_eq!(lines.len(), 7);
     }
 }

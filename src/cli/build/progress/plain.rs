@@ -35,7 +35,6 @@ struct Step {
     /// Lines that wait for the floor, and since when.
     waiting: Vec<Vec<u8>>,
     since: Option<Instant>,
-    cached: bool,
     progress: BTreeMap<String, (u64, Instant)>,
 }
 
@@ -51,24 +50,16 @@ impl<W: Write> Plain<W> {
             Event::Began { step, name } => {
                 let (splitter, waiting, progress) = (Splitter::default(), Vec::new(), BTreeMap::new());
                 let (name, since) = (escape(name), Some(now));
-                let fresh = Step { name, number: None, began: now, splitter, waiting, since, cached: false, progress };
+                let fresh = Step { name, number: None, began: now, splitter, waiting, since, progress };
                 self.steps.insert(step, fresh);
                 if self.floor.is_none() {
                     self.give_floor(step);
                 }
             }
-            Event::Cached { step } => {
-                if let Some(step) = self.steps.get_mut(&step) {
-                    step.cached = true;
-                }
-            }
+            Event::Cached { step } => self.end(now, step, "CACHED"),
             Event::Output { step, bytes, .. } => self.output(now, step, bytes),
             Event::Progress { step, what, done, total } => self.progress(now, step, what, done, total),
-            Event::Done { step, took } => {
-                let cached = self.steps.get(&step).is_some_and(|step| step.cached);
-                let took = format!("DONE {:.1}s", took.as_secs_f64());
-                self.end(now, step, if cached { "CACHED" } else { &took });
-            }
+            Event::Done { step, took } => self.end(now, step, &format!("DONE {:.1}s", took.as_secs_f64())),
             Event::Failed { step, error, .. } => self.end(now, step, &format!("ERROR: {}", escape(error))),
             Event::Cancelled { step } => self.end(now, step, "CANCELED"),
             Event::Warning { .. } => {}
@@ -221,7 +212,6 @@ mod tests {
             (20, done(7, 20)),
             (30, began(3, "[1/2] FROM t")),
             (30, Event::Cached { step: StepId(3) }),
-            (30, done(3, 0)),
             (40, began(4, "[2/2] RUN echo hi; false")),
             (163, output(4, "hi\npart")),
             (200, Event::Failed { step: StepId(4), error: "exit code: 1", excerpt: None }),

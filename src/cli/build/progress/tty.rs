@@ -119,6 +119,9 @@ impl<W: Write> Tty<W> {
 
     /// Draw all of it for the last time.
     pub fn end_picture(&mut self, now: Instant, size: Size, finished: bool) {
+        if self.steps.is_empty() {
+            return;
+        }
         self.redraw(now, size, usize::MAX, if finished { " FINISHED" } else { "" });
         self.lines.clear();
     }

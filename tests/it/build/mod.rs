@@ -1,0 +1,18 @@
+//! `box build`, `box builder`, `box buildx`.
+
+mod buildx;
+mod contexts;
+mod options;
+mod progress;
+
+use crate::env::TestEnv;
+use std::path::PathBuf;
+
+/// A folder `c` with a Dockerfile and files.
+pub fn context(env: &TestEnv, dockerfile: &str, files: &[(&str, &str)]) -> PathBuf {
+    env.file("c/Dockerfile", dockerfile);
+    for (name, content) in files {
+        env.file(&format!("c/{name}"), content);
+    }
+    env.base.join("c")
+}
