@@ -58,6 +58,7 @@ pub fn build(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observe
         built.images.push(image);
     }
     built.names = request.tags.iter().map(crate::oci::reference::Reference::stored_name).collect();
+    super::outputs::send(engine, request, &mut built, &temp, &mut pool)?;
     Ok(built)
 }
 

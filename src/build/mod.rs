@@ -16,6 +16,7 @@ pub mod kept;
 mod layers;
 mod lead;
 pub mod lint;
+mod outputs;
 mod plan;
 mod pool;
 mod progress;
@@ -48,6 +49,8 @@ pub struct Built {
     pub list: Option<Digest>,
     /// The names that the result was given.
     pub names: Vec<String>,
+    /// What went to registries: by which name, and the digest of the manifest there.
+    pub sent: Vec<(String, Digest)>,
 }
 
 /// An image that was built.

@@ -12,6 +12,7 @@ use super::session;
 use crate::base::env;
 use crate::base::error::{Fault, Kind, fault};
 use crate::build::{self, BuildRequest, Built, Output};
+use crate::oci::reference::Reference;
 use crate::sys::tty;
 use anyhow::{Context, Result};
 use call::Call;
@@ -31,6 +32,11 @@ pub fn build(args: &Build, globals: &Globals) -> Result<u8> {
         if args.check { (Call::Check, false) } else { Call::parse(args.call.as_deref().unwrap_or("build"))? };
     if method != Call::Build {
         return call::call(&engine, &request, method, json);
+    }
+    if request.outputs.iter().any(|output| matches!(output, Output::Image { push: true, .. })) {
+        // Credential helpers are the user's programs: they run before this process is another user.
+        let repositories: Vec<String> = request.tags.iter().map(Reference::repository).collect();
+        request.access.ask_helpers(repositories.iter().map(String::as_str))?;
     }
     let mut shown = Shown::new(mode(args)?)?;
     let result = build::build(&engine, &request, &mut shown);
@@ -90,6 +96,8 @@ fn metadata(built: &Built) -> Value {
             descriptor.insert("size".into(), size.into());
         }
         all.insert("containerimage.descriptor".into(), descriptor);
+        // Layers that are packed for a registry change the manifest.
+        let digest = built.sent.first().map_or(digest, |(_, digest)| digest);
         all.insert("containerimage.digest".into(), digest.as_str().into());
     }
     if !built.names.is_empty() {

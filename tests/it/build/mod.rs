@@ -3,6 +3,7 @@
 mod buildx;
 mod contexts;
 mod options;
+mod outputs;
 mod progress;
 
 use crate::env::TestEnv;
