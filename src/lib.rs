@@ -17,6 +17,8 @@ pub mod config;
 pub mod oci;
 /// The language of Dockerfiles: parsed, checked, expanded. No I/O.
 pub mod dockerfile;
+/// Builds that files describe: bake's targets, resolved. No I/O.
+pub mod bake;
 // ── what a container is made of ─────────────────────────────────────────────────────────────────────────────────
 /// Becoming root among one's own: subordinate ids, id maps, the namespace holder.
 pub mod rootless;
