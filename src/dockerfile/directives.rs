@@ -139,8 +139,9 @@ fn directive(line: &str) -> Option<(&str, &str)> {
     (word && !value.is_empty()).then_some((key, value))
 }
 
-/// A syntax that box has: Docker's own frontend, of any version, from any registry's copy.
-fn built_in(name: &str) -> Result<String, Mistake> {
+/// A syntax that box has: Docker's own frontend, of any version, from any registry's copy. Also what the build argument
+/// `BUILDKIT_SYNTAX` may say.
+pub fn built_in(name: &str) -> Result<String, Mistake> {
     let repository = name.split('@').next().unwrap_or_default();
     let repository = match repository.rsplit_once(':') {
         Some((before, tag)) if !tag.contains('/') => before,
