@@ -11,12 +11,11 @@ use crate::container;
 use crate::container::request::PullPolicy;
 use crate::engine::Engine;
 use crate::image::{self, Image, Progress, PullOptions};
-use crate::oci::platform::Platform;
 use anyhow::Result;
 
 /// `box pull`: the id of each image on stdout.
 pub fn pull(args: &Pull, globals: &Globals) -> Result<u8> {
-    let platform = platform(args)?;
+    let platform = args.platform.chosen()?;
     let policy = args.policy.as_deref().map_or(PullPolicy::Always, request::pull_policy);
     let access = access(&args.access, Some(&args.retry))?;
     let engine = session::open(globals)?;
@@ -63,24 +62,12 @@ fn all_tags(options: &PullOptions<'_>) -> Result<Vec<String>> {
     Ok(tags.iter().map(|tag| format!("{repository}:{tag}")).collect())
 }
 
-/// `--platform`, or `--os`, `--arch` and `--variant`.
-fn platform(args: &Pull) -> Result<Option<Platform>> {
-    if args.arch.is_none() && args.os.is_none() && args.variant.is_none() {
-        return args.platform.as_deref().map(Platform::parse).transpose();
-    }
-    let host = Platform::host();
-    let arch = args.arch.as_deref().unwrap_or(&host.arch);
-    let os = args.os.as_deref().unwrap_or(&host.os);
-    let variant = args.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
-    Platform::parse(&format!("{os}/{arch}{variant}")).map(Some)
-}
-
 /// Pull an image if the policy says so.
 fn one(engine: &Engine, options: &PullOptions<'_>, policy: PullPolicy, progress: &Shown) -> Result<Image> {
     if policy == PullPolicy::Always {
         return container::pull(engine, options, progress);
     }
-    let Some(image) = image::find(&engine.store, options.reference)? else {
+    let Some(image) = image::find_for(&engine.store, options.reference, options.platform.as_ref())? else {
         if policy == PullPolicy::Never {
             let text = format!("no such image `{}`, and `--policy never` forbids to pull it", options.reference);
             return Err(Fault::new(Kind::NotFound, text).hint(format!("box pull {}", options.reference)).into());

@@ -70,6 +70,7 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
         init: options.init,
         labels: labels(&options.label)?,
         pull: options.pull.as_deref().map_or(PullPolicy::default(), pull_policy),
+        platform: options.platform.chosen()?,
         quiet: options.quiet,
         tls_verify: options.tls_verify,
         stop_signal: options.stop_signal,

@@ -14,6 +14,7 @@ use super::secrets::Given;
 use crate::base::digest::Digest;
 use crate::base::id::ContainerId;
 use crate::network::{NetworkMode, PortMapping, Settings};
+use crate::runtime::emulator::Emulator;
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -101,6 +102,9 @@ pub struct Config {
     /// The program of another OCI runtime that makes it.
     #[serde(default)]
     pub runtime: Option<PathBuf>,
+    /// Who executes its programs, if the image is for another processor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulator: Option<Emulator>,
     /// A terminal.
     pub tty: bool,
     /// Stdin is kept open.
@@ -213,6 +217,7 @@ impl Config {
             rights: Rights::default(),
             limits: Limits::default(),
             runtime: None,
+            emulator: None,
             tty: false,
             interactive: false,
             stdin_once: false,

@@ -7,7 +7,7 @@ use super::record::{self, Container};
 use super::request::{PullPolicy, Request, Source};
 use super::rights::namespaces::Namespace;
 use super::rights::{idmap, systemd::Systemd, userns::Userns};
-use super::{environment, foreign, names, network, rights, secrets};
+use super::{emulation, environment, foreign, names, network, rights, secrets};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::id::ContainerId;
 use crate::base::lock::Lock;
@@ -15,6 +15,7 @@ use crate::base::{signal, timing};
 use crate::engine::Engine;
 use crate::image::{self, Image, Progress};
 use crate::oci::image::ImageConfig;
+use crate::oci::platform::Platform;
 use crate::registry::Access;
 use crate::runtime::capabilities;
 use anyhow::{Context, Result};
@@ -36,8 +37,8 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
     check(&request)?;
     // What the container will stand on must not be collected before its record is there.
     let _lease = engine.store.lease()?;
-    let pulling = (request.pull, request.tls_verify);
-    let (root, image) = root_of(&request.source, |text| find_image(engine, text, pulling, progress))?;
+    let pulling = (request.pull, request.tls_verify, request.platform.clone());
+    let (root, image) = root_of(&request.source, |text| find_image(engine, text, &pulling, progress))?;
     timing::phase("find image");
     if request.life.replace
         && let Some(name) = &request.name
@@ -56,7 +57,7 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
         from: &std::mem::take(&mut request.volumes_from),
         image_volumes: &image.volumes,
         mode: request.image_volumes,
-        find_image: &|text| find_image(engine, text, pulling, progress),
+        find_image: &|text| find_image(engine, text, &(pulling.0, pulling.1, None), progress),
     };
     secrets::check(engine, &request.secrets)?;
     let mut config = decide(engine, request, root, &image)?;
@@ -178,19 +179,20 @@ fn check(request: &Request) -> Result<()> {
 fn find_image(
     engine: &Engine,
     text: &str,
-    (policy, tls_verify): (PullPolicy, Option<bool>),
+    (policy, tls_verify, platform): &(PullPolicy, Option<bool>, Option<Platform>),
     progress: &dyn Progress,
 ) -> Result<Image> {
-    let found = image::find(&engine.store, text)?;
+    let found = image::find_for(&engine.store, text, platform.as_ref())?;
     let pull = || {
-        let access = Access::with_tls_verify(tls_verify);
-        let options = image::PullOptions { reference: text, platform: None, access: &access };
+        let access = Access::with_tls_verify(*tls_verify);
+        let options = image::PullOptions { reference: text, platform: platform.clone(), access: &access };
         super::pull(engine, &options, progress)
     };
     match (policy, found) {
         (PullPolicy::Never | PullPolicy::Missing, Some(image)) => Ok(image),
         (PullPolicy::Never, None) => {
-            let missing = format!("no such image `{}`", text.escape_debug());
+            let which = platform.as_ref().map(|platform| format!(" for {platform}")).unwrap_or_default();
+            let missing = format!("no such image `{}`{which}", text.escape_debug());
             Err(Fault::new(Kind::NotFound, missing).hint(format!("box pull {text}")).into())
         }
         // What there is serves where no registry answers; a lie or an interruption is told.
@@ -243,6 +245,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
     let (capabilities, cap_add, cap_drop) = capability_sets(&request)?;
     let mut rights = rights::decide(engine, &request, &args, &capabilities)?;
     let runtime = foreign::decide(&request)?;
+    let emulator = emulation::decide(engine, &request, image)?;
     let user = user(&request, image, engine.caller())?;
     let (userns, maps) = rights::allot::decide(engine, &request, &root, &user)?;
     rights.maps = maps;
@@ -280,6 +283,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         cap_drop,
         rights,
         runtime,
+        emulator,
         capabilities,
         stop_signal: stop_signal
             .map_or(Ok(default_signal), |text| signal::parse(text))

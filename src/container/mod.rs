@@ -6,6 +6,7 @@ mod commit;
 pub mod config;
 mod copy;
 mod create;
+mod emulation;
 pub mod environment;
 mod exec;
 mod foreign;

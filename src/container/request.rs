@@ -13,6 +13,7 @@ use super::rights::userns::Userns;
 use super::secrets::Given;
 use crate::base::digest::Digest;
 use crate::network::{NetworkMode, PortMapping, Settings};
+use crate::oci::platform::Platform;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -61,6 +62,8 @@ pub struct Request {
     pub labels: BTreeMap<String, String>,
     /// `--pull`.
     pub pull: PullPolicy,
+    /// `--platform`; `None`: this machine's.
+    pub platform: Option<Platform>,
     /// `-q`: no progress.
     pub quiet: bool,
     /// `--tls-verify`; `None`: as registries.conf says.

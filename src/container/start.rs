@@ -371,6 +371,7 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
         cgroup: cgroup_folder.as_ref().map(AsFd::as_fd),
         trees: &plan.trees,
         accounts: accounts.as_ref(),
+        emulator: config.emulator.as_ref(),
         unmonitored: None,
     };
     if mapped {

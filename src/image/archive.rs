@@ -3,7 +3,7 @@
 //! Nothing is unpacked to paths of the archive's choosing: small documents stay in memory, all else becomes blobs of
 //! the store, under the digest that it has. Names of entries are only keys.
 
-use super::inflate::{Inflater, PIECE, Sink};
+use super::inflate::{Inflater, PIECE, Sink, is_only_read};
 use crate::base::digest::Digest;
 use crate::base::error::{Kind, fault};
 use crate::store::Store;
@@ -61,8 +61,8 @@ impl Contents {
                 }
                 contents.documents.insert(name, bytes);
             } else {
-                let digest = keep(store, &name, size, &mut entry)?;
-                contents.blobs.insert(name, (digest, size));
+                let kept = keep(store, &name, size, &mut entry)?;
+                contents.blobs.insert(name, kept);
             }
         }
         Ok(contents)
@@ -98,21 +98,27 @@ fn is_document(name: &str) -> bool {
         && (file.ends_with(".json") || matches!(file, "json" | "oci-layout" | "repositories" | "VERSION"))
 }
 
-/// Stream an entry into a blob. A name that is a digest must be that of the content.
-fn keep(store: &Store, name: &str, size: u64, entry: &mut impl Read) -> Result<Digest> {
+/// Stream an entry into a blob: its digest and size. A name that is a digest must be that of the content. What has
+/// none and is packed as no registry would take it is unpacked.
+fn keep(store: &Store, name: &str, size: u64, entry: &mut impl Read) -> Result<(Digest, u64)> {
     let said = name.strip_prefix("blobs/").and_then(|rest| Digest::parse(&rest.replacen('/', ":", 1)));
     if let Some(digest) = &said
         && store.has_blob(digest, Some(size))
     {
-        return Ok(digest.clone());
+        return Ok((digest.clone(), size));
     }
+    let mut start = Vec::new();
+    entry.take(4).read_to_end(&mut start)?;
+    let is_unpacked = said.is_none() && is_only_read(&start);
+    let whole = start.as_slice().chain(entry);
+    let mut source: Box<dyn Read + '_> = if is_unpacked { Box::new(Inflating::new(whole)) } else { Box::new(whole) };
     let mut writer = store.blob_writer()?;
     if let Some(digest) = &said {
         writer = writer.with_algorithm(digest.algorithm());
     }
     let mut buffer = vec![0; PIECE];
     loop {
-        let count = match entry.read(&mut buffer) {
+        let count = match source.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => count,
             Err(error) => {
@@ -121,9 +127,10 @@ fn keep(store: &Store, name: &str, size: u64, entry: &mut impl Read) -> Result<D
         };
         writer.write_all(buffer.get(..count).unwrap_or_default())?;
     }
+    let written = writer.size();
     match said {
-        Some(digest) => writer.finish(&digest, Some(size)).map(|()| digest),
-        None if writer.size() == size => writer.finish_as_found(),
+        Some(digest) => writer.finish(&digest, Some(size)).map(|()| (digest, size)),
+        None if is_unpacked || written == size => Ok((writer.finish_as_found()?, written)),
         None => Err(fault(Kind::BadData, format!("it ends within `{}`", name.escape_debug()))),
     }
 }
@@ -142,9 +149,12 @@ fn normal(base: &str, path: &str) -> String {
     parts.join("/")
 }
 
+/// Packed bytes are unpacked in steps of this many: the worst of what zstd can make of it is 64 MiB.
+const STEP: usize = 2 << 10;
+
 /// Reads a stream that may be packed (gzip, zstd, …), unpacked.
 pub struct Inflating<R> {
-    input: R,
+    input: std::io::BufReader<R>,
     inflater: Option<Inflater>,
     ready: Ready,
 }
@@ -166,6 +176,7 @@ impl Sink for Ready {
 impl<R: Read> Inflating<R> {
     /// Of a stream from its beginning.
     pub fn new(input: R) -> Self {
+        let input = std::io::BufReader::with_capacity(PIECE, input);
         Self { input, inflater: Some(Inflater::new(vec![0; PIECE])), ready: Ready::default() }
     }
 }
@@ -176,7 +187,7 @@ impl<R: Read> Read for Inflating<R> {
             self.ready.bytes.clear();
             self.ready.taken = 0;
             let Some(mut inflater) = self.inflater.take() else { return Ok(0) };
-            let mut piece = [0; 32 << 10];
+            let mut piece = [0; STEP];
             let count = rustix::io::retry_on_intr(|| self.input.read(&mut piece).map_err(errno))?;
             let result = match piece.get(..count).unwrap_or_default() {
                 [] => inflater.finish(&mut self.ready),

@@ -23,6 +23,28 @@ pub fn find(store: &Store, text: &str) -> Result<Option<Image>> {
     }
 }
 
+/// As [`find`], for a platform. The images of one list are found under the name that one of them has: the one that
+/// was fetched last. Without a platform, the named one is only passed over for another of its list that fits this
+/// machine.
+pub fn find_for(store: &Store, text: &str, platform: Option<&Platform>) -> Result<Option<Image>> {
+    let entries = store.entries()?;
+    let Some((entry, _)) = find_entry(store, &entries, text)? else { return Ok(None) };
+    if is_index(&entry.manifest.media_type) {
+        return open(store, &choose(store, entry, platform.unwrap_or(&Platform::host()))?).map(Some);
+    }
+    let named = open(store, entry)?;
+    let host = Platform::host();
+    let wanted = platform.unwrap_or(&host);
+    let rank = |image: &Image| wanted.rank(&image.config.platform());
+    if rank(&named).is_some() || named.config.architecture.is_empty() {
+        return Ok(Some(named));
+    }
+    let others = entries.iter().filter(|other| other.list.is_some() && other.list == entry.list);
+    let others = others.filter_map(|other| open(store, other).ok()).filter(|other| rank(other).is_some());
+    let best = others.min_by_key(|other| rank(other));
+    Ok(best.or(platform.is_none().then_some(named)))
+}
+
 /// All images, in the order they were stored. Manifests of one image are one; a damaged image is left out.
 pub fn list(store: &Store) -> Result<Vec<Image>> {
     let mut images: Vec<Image> = Vec::new();
@@ -151,7 +173,7 @@ pub(super) fn manifest(store: &Store, entry: &Entry) -> Result<Manifest> {
 pub(super) fn open(store: &Store, entry: &Entry) -> Result<Image> {
     let mut entry = Cow::Borrowed(entry);
     if is_index(&entry.manifest.media_type) {
-        entry = Cow::Owned(choose(store, &entry)?);
+        entry = Cow::Owned(choose(store, &entry, &Platform::host())?);
     }
     let manifest = manifest(store, &entry)?;
     let bytes = store.read_blob(&manifest.config.digest, DOCUMENT_LIMIT)?;
@@ -169,15 +191,15 @@ pub(super) fn open(store: &Store, entry: &Entry) -> Result<Image> {
     })
 }
 
-/// The entry that a list's image for this machine would have.
-fn choose(store: &Store, entry: &Entry) -> Result<Entry> {
+/// The entry that a list's image for a platform would have.
+fn choose(store: &Store, entry: &Entry, platform: &Platform) -> Result<Entry> {
     let digest = &entry.manifest.digest;
     let bytes = store.read_blob(digest, DOCUMENT_LIMIT)?;
     let Document::Index(index) = Document::parse(&bytes, None).with_context(|| format!("index {digest} is damaged"))?
     else {
         return Err(fault(Kind::BadData, format!("{digest} is said to be an index and is none")));
     };
-    let chosen = index.choose(&Platform::host())?;
+    let chosen = index.choose(platform)?;
     let media_type = chosen.media_type.clone();
     let manifest = ManifestRef { digest: chosen.digest.clone(), size: chosen.size, media_type };
     Ok(Entry { manifest, list: Some(digest.clone()), ..entry.clone() })

@@ -1,9 +1,12 @@
 //! `import`: an image of one layer from the archive of a root file system, packed or not.
 
+use super::archive::Inflating;
 use super::compose::{ManifestFormat, compose, sniff};
-use super::fetch::{FilePieces, Pieces, new_layer};
+use super::fetch::{FilePieces, NewLayer, Pieces, new_layer, new_plain_layer};
+use super::inflate::{PIECE, is_only_read};
 use super::{ImageLayer, Progress, pull};
 use crate::base::digest::Digest;
+use crate::base::error::{Kind, fault};
 use crate::base::time;
 use crate::oci::change;
 use crate::oci::image::Platform;
@@ -13,6 +16,7 @@ use crate::store::Store;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use std::fs::File;
+use std::io::{self, Read};
 
 /// What to import and how.
 #[derive(Debug, Default)]
@@ -55,9 +59,63 @@ fn read(store: &Store, source: &str, progress: &dyn Progress) -> Result<ImageLay
     } else {
         Box::new(FilePieces(File::open(source)?))
     };
-    let layer = new_layer(store, "of the archive", pieces, &|_| {})?;
+    let layer = keep(store, pieces)?;
     let media_type = sniff(store, &layer.digest)?.to_string();
     Ok(ImageLayer { diff_id: layer.diff_id, digest: layer.digest, size: layer.size, media_type })
+}
+
+/// Keep the archive as a layer, as it came; or unpacked, if it is packed as no registry would take it.
+fn keep(store: &Store, mut pieces: Box<dyn Pieces + Send>) -> Result<NewLayer> {
+    let name = "of the archive";
+    let mut start = Vec::new();
+    while start.len() < 4
+        && let Some(piece) = pieces.next()?
+    {
+        start.extend(piece);
+    }
+    let is_unpacked = is_only_read(&start);
+    let whole = Rejoined { start, rest: pieces };
+    match is_unpacked {
+        true => new_plain_layer(store, name, Box::new(Unpacked(Inflating::new(whole)))),
+        false => new_layer(store, name, Box::new(whole), &|_| {}),
+    }
+}
+
+/// Pieces of which the first was looked at.
+struct Rejoined {
+    start: Vec<u8>,
+    rest: Box<dyn Pieces + Send>,
+}
+
+impl Pieces for Rejoined {
+    fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        if self.start.is_empty() { self.rest.next() } else { Ok(Some(std::mem::take(&mut self.start))) }
+    }
+}
+
+impl Read for Rejoined {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.start.is_empty() {
+            self.start = self.rest.next().map_err(|error| io::Error::other(format!("{error:#}")))?.unwrap_or_default();
+        }
+        let count = self.start.as_slice().read(out)?;
+        self.start.drain(..count);
+        Ok(count)
+    }
+}
+
+/// Unpacked pieces of what is read.
+struct Unpacked(Inflating<Rejoined>);
+
+impl Pieces for Unpacked {
+    fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let mut piece = Vec::with_capacity(PIECE);
+        (&mut self.0)
+            .take(PIECE as u64)
+            .read_to_end(&mut piece)
+            .map_err(|error| fault(Kind::BadData, error.to_string()))?;
+        Ok(Some(piece).filter(|piece| !piece.is_empty()))
+    }
 }
 
 fn config(options: &ImportOptions<'_>) -> Map<String, Value> {

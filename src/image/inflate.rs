@@ -1,10 +1,12 @@
-//! Unpacking gzip and zstd streams piece by piece, as they come.
+//! Unpacking gzip, zstd, xz and bzip2 streams piece by piece, as they come.
 //!
 //! How a stream is packed is told by its first bytes: registries hold layers whose media type is wrong, and a wrong
 //! guess cannot do harm, as the result is checked against the diff id.
 
 use crate::base::error::{Kind, fault};
 use anyhow::Result;
+use bzip2::Decompress;
+use liblzma::stream::{Action, CONCATENATED, Stream};
 use zlib_rs::{Inflate, InflateFlush, Status};
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
@@ -13,6 +15,9 @@ pub const PIECE: usize = 256 << 10;
 
 /// A gzip header with a 32 KiB window, and nothing else.
 const GZIP_WINDOW: u8 = 16 + 15;
+
+/// What `xz -9` asks for is 65 MiB.
+const XZ_MEMORY: u64 = 128 << 20;
 
 /// Takes packed pieces, gives unpacked ones.
 pub struct Inflater {
@@ -27,13 +32,20 @@ enum State {
     Plain,
     /// In a gzip member.
     Gzip(Box<Inflate>),
-    /// Behind a gzip member: another one or padding may follow.
+    /// Behind a member of gzip or bzip2: another one or padding may follow.
     Between,
     /// Only zeros may follow.
     Padding,
     /// In zstd frames; true at the end of one.
     Zstd(Decoder<'static>, bool),
+    /// In xz streams.
+    Xz(Stream),
+    /// In a bzip2 stream.
+    Bzip2(Decompress),
 }
+
+/// What a step has done: the bytes taken and made, and whether there is more to do at once.
+type Step = (usize, usize, bool);
 
 /// Where unpacked pieces go: takes a full buffer, gives one to fill of [`PIECE`] bytes. An error ends the unpacking.
 pub trait Sink {
@@ -68,11 +80,16 @@ impl Inflater {
             self.state = State::Plain;
             self.run(&seen, sink)?;
         }
-        match self.state {
-            State::Gzip(_) | State::Zstd(_, false) => {
-                return Err(fault(Kind::BadData, "the compressed data ends too early"));
+        let is_whole = match &mut self.state {
+            State::Gzip(_) | State::Zstd(_, false) | State::Bzip2(_) => false,
+            // Only the end tells it from one to which another stream is joined.
+            State::Xz(stream) => {
+                matches!(stream.process(&[], &mut [0], Action::Finish), Ok(liblzma::stream::Status::StreamEnd))
             }
-            _ => {}
+            _ => true,
+        };
+        if !is_whole {
+            return Err(fault(Kind::BadData, "the compressed data ends too early"));
         }
         if self.filled > 0 {
             sink.put(std::mem::take(&mut self.out), self.filled)?;
@@ -96,32 +113,32 @@ impl Inflater {
                     (count, count, count < input.len())
                 }
                 State::Gzip(inflate) => {
-                    let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
-                    let status = inflate.decompress(input, room, InflateFlush::NoFlush).map_err(|error| {
-                        fault(Kind::BadData, format!("the gzip data is damaged: {}", error.as_str()))
-                    })?;
-                    let taken = (inflate.total_in() - before_in) as usize;
-                    let made = (inflate.total_out() - before_out) as usize;
-                    let ended = status == Status::StreamEnd;
-                    let again = if ended { taken < input.len() } else { made == room.len() || taken < input.len() };
+                    let (step, ended) = gunzip(inflate, input, room)?;
                     if ended {
                         self.state = State::Between;
-                    } else if taken == 0 && made == 0 && !input.is_empty() {
-                        return Err(fault(Kind::BadData, "the gzip data is damaged"));
                     }
-                    (taken, made, again)
+                    step
+                }
+                State::Xz(stream) => unxz(stream, input, room)?,
+                State::Bzip2(decoder) => {
+                    let (step, ended) = bunzip2(decoder, input, room)?;
+                    if ended {
+                        self.state = State::Between;
+                    }
+                    step
                 }
                 State::Between => {
                     match input.first() {
                         None => {}
                         Some(0x1f) => self.state = State::Gzip(Box::new(Inflate::new(true, GZIP_WINDOW))),
+                        Some(b'B') => self.state = State::Bzip2(Decompress::new(false)),
                         Some(_) => self.state = State::Padding,
                     }
                     (0, 0, !input.is_empty())
                 }
                 State::Padding => {
                     if input.iter().any(|byte| *byte != 0) {
-                        return Err(fault(Kind::BadData, "there is something else behind the gzip data"));
+                        return Err(fault(Kind::BadData, "there is something else behind the compressed data"));
                     }
                     (input.len(), 0, false)
                 }
@@ -147,15 +164,64 @@ impl Inflater {
     }
 }
 
+/// A step of a gzip member, and whether it was the last.
+fn gunzip(inflate: &mut Inflate, input: &[u8], room: &mut [u8]) -> Result<(Step, bool)> {
+    let before = (inflate.total_in(), inflate.total_out());
+    let status = inflate
+        .decompress(input, room, InflateFlush::NoFlush)
+        .map_err(|error| fault(Kind::BadData, format!("the gzip data is damaged: {}", error.as_str())))?;
+    let (taken, made) = ((inflate.total_in() - before.0) as usize, (inflate.total_out() - before.1) as usize);
+    member("gzip", (taken, made), status == Status::StreamEnd, input, room)
+}
+
+/// A step of a bzip2 stream, and whether it was the last.
+fn bunzip2(decoder: &mut Decompress, input: &[u8], room: &mut [u8]) -> Result<(Step, bool)> {
+    let before = (decoder.total_in(), decoder.total_out());
+    let status = decoder
+        .decompress(input, room)
+        .map_err(|error| fault(Kind::BadData, format!("the bzip2 data is damaged: {error}")))?;
+    let (taken, made) = ((decoder.total_in() - before.0) as usize, (decoder.total_out() - before.1) as usize);
+    member("bzip2", (taken, made), status == bzip2::Status::StreamEnd, input, room)
+}
+
+fn member(what: &str, (taken, made): (usize, usize), ended: bool, input: &[u8], room: &[u8]) -> Result<(Step, bool)> {
+    if !ended && taken == 0 && made == 0 && !input.is_empty() {
+        return Err(fault(Kind::BadData, format!("the {what} data is damaged")));
+    }
+    let again = taken < input.len() || (!ended && made == room.len());
+    Ok(((taken, made, again), ended))
+}
+
+/// A step of xz streams.
+fn unxz(stream: &mut Stream, input: &[u8], room: &mut [u8]) -> Result<Step> {
+    let before = (stream.total_in(), stream.total_out());
+    stream.process(input, room, Action::Run).map_err(|error| match error {
+        liblzma::stream::Error::MemLimit => fault(
+            Kind::BadData,
+            format!("unpacking the xz data would take more than {} MiB of memory", XZ_MEMORY >> 20),
+        ),
+        error => fault(Kind::BadData, format!("the xz data is damaged: {error}")),
+    })?;
+    let (taken, made) = ((stream.total_in() - before.0) as usize, (stream.total_out() - before.1) as usize);
+    if taken == 0 && made == 0 && !input.is_empty() {
+        return Err(fault(Kind::BadData, "the xz data is damaged"));
+    }
+    Ok((taken, made, made == room.len() || taken < input.len()))
+}
+
+/// Whether data that begins so is packed in a form that is only read, never kept: registries take no layers in it.
+pub fn is_only_read(start: &[u8]) -> bool {
+    start.starts_with(b"BZh") || start.starts_with(b"\xfd7zX")
+}
+
 /// Tell the packing by the first four bytes.
 fn begin(seen: &[u8]) -> Result<State> {
     Ok(match seen {
         [0x1f, 0x8b, ..] => State::Gzip(Box::new(Inflate::new(true, GZIP_WINDOW))),
         // A frame, or a skippable frame in front of it.
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => State::Zstd(Decoder::new()?, false),
-        [0x42, 0x5a, 0x68, ..] | [0xfd, 0x37, 0x7a, 0x58, ..] => {
-            return Err(fault(Kind::BadData, "it is compressed with bzip2 or xz, which box does not read"));
-        }
+        [0xfd, 0x37, 0x7a, 0x58, ..] => State::Xz(Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?),
+        [0x42, 0x5a, 0x68, ..] => State::Bzip2(Decompress::new(false)),
         _ => State::Plain,
     })
 }
@@ -190,6 +256,18 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn xz(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn bz(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
     #[test]
     fn streams_in_all_pieces() {
         let plain: Vec<u8> = (0..100_000u32).flat_map(|i| (i % 977).to_le_bytes()).collect();
@@ -204,6 +282,10 @@ mod tests {
             (zst.clone(), &plain),
             ([zst.as_slice(), &zst].concat(), &twice),
             (skippable, &plain),
+            (xz(&plain), &plain),
+            ([xz(&plain), xz(&plain)].concat(), &twice),
+            (bz(&plain), &plain),
+            ([bz(&plain), bz(&plain)].concat(), &twice),
             (vec![], &vec![]),
             (vec![1, 2], &vec![1, 2]),
             (gzip(b""), &vec![]),
@@ -227,6 +309,9 @@ mod tests {
             &zst[..zst.len() - 1],
             &flipped,
             &[gz.as_slice(), b"garbage"].concat(),
+            &xz(&plain)[..30],
+            &bz(&plain)[..20],
+            &[xz(&plain).as_slice(), b"garbage!"].concat(),
             b"BZh91AY",
             b"\xfd7zXZ\0",
         ] {

@@ -35,7 +35,7 @@ pub use archive::Inflating;
 pub use check::{CheckOptions, Damage, check};
 pub use commit::{CommitOptions, commit};
 pub use compose::{ManifestFormat, compose};
-pub use find::{find, list, names_of};
+pub use find::{find, find_for, list, names_of};
 pub use history::{Step, history};
 pub use import::{ImportOptions, import};
 pub use inspect::inspect;

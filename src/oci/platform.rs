@@ -74,6 +74,14 @@ impl Platform {
         Self::parse(platform).map(Some)
     }
 
+    /// Whether this machine's processor executes programs for `image` itself, of whatever generation.
+    pub fn executes(&self, image: &Self) -> bool {
+        let (arch, _) = normal(&image.arch, None);
+        // 64-bit kernels run what their processors were before; `rank` prefers an image's own.
+        let before = [("amd64", "386"), ("arm64", "arm")];
+        arch == self.arch || before.contains(&(self.arch.as_str(), arch.as_str()))
+    }
+
     /// How well an image made for `image` runs here: 0 is best, `None` not at all.
     pub fn rank(&self, image: &Self) -> Option<u32> {
         let (arch, variant) = normal(&image.arch, image.variant.clone());
@@ -192,5 +200,8 @@ mod tests {
         ] {
             assert_eq!(p(host).rank(&p(image)), rank, "{image} on {host}");
         }
+        let executes = |host: &str, image: &str| p(host).executes(&p(image));
+        assert!(executes("amd64", "386") && executes("amd64", "amd64/v4") && executes("arm64", "arm/v7"));
+        assert!(!executes("amd64", "arm64") && !executes("386", "amd64"));
     }
 }

@@ -19,6 +19,7 @@ mod copy_up;
 mod create;
 pub mod defaults;
 mod devices;
+pub mod emulator;
 mod exec;
 mod features;
 pub mod gate;
@@ -115,6 +116,8 @@ pub struct Bundle<'a> {
     pub trees: &'a [Tree],
     /// Users and groups that the container's own files may lack.
     pub accounts: Option<&'a Accounts>,
+    /// Who executes its programs, if they are for another processor.
+    pub emulator: Option<&'a emulator::Emulator>,
     /// For a container without a monitor.
     pub unmonitored: Option<Unmonitored<'a>>,
 }

@@ -187,6 +187,7 @@ fn bundle<'a>(rootfs: &'a Rootfs, paths: &'a [PathBuf; 4], spec: &'a Spec) -> Bu
         cgroup: None,
         trees: &[],
         accounts: None,
+        emulator: None,
         unmonitored: None,
     }
 }

@@ -1,8 +1,11 @@
 //! `box import`.
 
 use crate::env::TestEnv;
-use crate::image::payload_layer;
+use crate::image::{Image, payload_layer};
 use crate::registry::{Answer, Registry};
+use crate::tarball::Tar;
+use boxlib::base::digest::Digest;
+use serde_json::json;
 use std::io::Write;
 
 #[test]
@@ -41,6 +44,51 @@ fn from_a_file_a_pipe_and_a_url() {
     assert_eq!(env.box_(&["images", "--filter", "dangling=true", "-q"]).ok(), id[..12]);
     let missing = format!("http://{}/nonesuch", registry.host());
     env.box_(&["import", &missing]).fails(125).says("404");
+}
+
+#[test]
+fn xz_and_bzip2() {
+    let tar = payload_layer();
+    let xz = |bytes: &[u8]| {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let bzip2 = |bytes: &[u8]| {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let packers: [&dyn Fn(&[u8]) -> Vec<u8>; 2] = [&xz, &bzip2];
+    for pack in packers {
+        // What is kept is what others take: registries and the specification have neither.
+        let env = TestEnv::new();
+        let packed = pack(&tar);
+        env.cmd(&["import", "-c", "ENV PATH=/bin", "-", "made"]).stdin(&packed).run().ok();
+        let layer = env.box_(&["image", "inspect", "--format", "{{index .RootFS.Layers 0}}", "made"]).ok();
+        assert_eq!(layer, Digest::of(&tar).to_string());
+        assert!(env.base.join("data/box/oci/blobs").join(layer.replace(':', "/")).is_file());
+        let echo = |name: &str| env.box_(&["run", "--rm", "--network", "none", name, "echo", "x"]).ok();
+        assert_eq!(echo("made"), "x");
+        env.cmd(&["import", "-", "cut"]).stdin(&packed[..packed.len() / 2]).run().fails(125).says("ends too early");
+
+        // A whole archive, and one whose layers are packed so.
+        let built = Image::payload().build();
+        let file = env.base.join("whole.tar");
+        built.docker_archive(&file, &["whole:1"]);
+        env.cmd(&["load"]).stdin(pack(&std::fs::read(&file).unwrap())).run().ok();
+        assert_eq!(echo("whole:1"), "x");
+        let manifest = json!([{"Config": "c.json", "RepoTags": ["inner:1"], "Layers": ["one.tar"]}]);
+        let archive = Tar::new().file("one.tar", 0o644, &packed).file("c.json", 0o644, &built.config.bytes).file(
+            "manifest.json",
+            0o644,
+            manifest.to_string(),
+        );
+        env.box_(&["rmi", "-a"]).ok();
+        env.cmd(&["load"]).stdin(archive.finish()).run().ok();
+        assert_eq!(echo("inner:1"), "x");
+        env.box_(&["system", "check"]).ok();
+    }
 }
 
 #[test]

@@ -57,6 +57,7 @@ mod networks;
 mod manifest;
 mod oci;
 mod options;
+mod platform;
 mod port;
 mod ports;
 mod login;

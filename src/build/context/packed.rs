@@ -1,6 +1,7 @@
 //! Archives as people make them: tar, packed with gzip, bzip2, xz or zstd, told by their content and never by their name.
 
 use crate::base::error::{Kind, fault};
+use crate::image::Inflating;
 use crate::store::unpack::{LayerStats, Limits, unpack_files};
 use anyhow::{Context, Result};
 use rustix::fs::{Mode, OFlags};
@@ -10,42 +11,23 @@ use std::path::Path;
 
 /// What is looked at of a stream to tell what it is: the header of a tar archive.
 pub const HEAD: usize = 512;
-/// xz may ask for as much memory as this, KiB: what its highest setting takes.
-const XZ_MEMORY: u32 = 128 << 10;
 
-/// How a stream is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Packing {
-    Gzip,
-    Bzip2,
-    Xz,
-    Zstd,
-}
-
-impl Packing {
-    fn of(head: &[u8]) -> Option<Self> {
-        match head {
-            [0x1f, 0x8b, 8, ..] => Some(Self::Gzip),
-            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
-            _ => None,
-        }
+/// Whether a stream that begins so is packed.
+fn is_packed(head: &[u8]) -> bool {
+    match head {
+        [0x1f, 0x8b, 8, ..] | [b'B', b'Z', b'h', b'1'..=b'9', ..] | [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => true,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => true,
+        _ => false,
     }
 }
 
 /// A stream without its packing, and whether it had one.
 fn plain(stream: impl Read + 'static) -> Result<(Box<dyn BufRead>, bool)> {
     let mut stream = BufReader::with_capacity(1 << 18, stream);
-    let packing = Packing::of(stream.fill_buf().context("cannot read it")?);
-    let plain: Box<dyn Read> = match packing {
-        None => return Ok((Box::new(stream), false)),
-        Some(Packing::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(stream)),
-        Some(Packing::Bzip2) => Box::new(bzip2::bufread::MultiBzDecoder::new(stream)),
-        Some(Packing::Xz) => Box::new(lzma_rust2::XzReader::new_mem_limit(stream, true, XZ_MEMORY)),
-        Some(Packing::Zstd) => Box::new(zstd::Decoder::with_buffer(stream)?),
-    };
-    Ok((Box::new(BufReader::with_capacity(1 << 18, plain)), true))
+    match is_packed(stream.fill_buf().context("cannot read it")?) {
+        false => Ok((Box::new(stream), false)),
+        true => Ok((Box::new(BufReader::with_capacity(1 << 18, Inflating::new(stream))), true)),
+    }
 }
 
 /// What a stream is.

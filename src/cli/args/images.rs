@@ -1,6 +1,7 @@
 //! Commands on images.
 
 use super::access::{AccessFlags, RetryFlags};
+use super::platform::PlatformFlags;
 use super::{EXIT_STATUS, switches};
 use crate::cli::complete;
 use clap::{Args, ValueHint};
@@ -31,21 +32,12 @@ pub struct Pull {
     /// All tags of the repositories
     #[arg(short, long)]
     pub all_tags: bool,
-    /// The processor, such as arm64 [default: this host's]
-    #[arg(long, value_name = "ARCH", alias = "override-arch", conflicts_with = "platform")]
-    pub arch: Option<String>,
-    /// The operating system [default: linux]
-    #[arg(long, value_name = "OS", alias = "override-os", conflicts_with = "platform")]
-    pub os: Option<String>,
-    /// The processor's variant, such as v7 [default: this host's]
-    #[arg(long, value_name = "VARIANT", alias = "override-variant", conflicts_with = "platform")]
-    pub variant: Option<String>,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
-    /// The platform: OS/ARCH[/VARIANT] [default: this host's]
-    #[arg(long, value_name = "PLATFORM")]
-    pub platform: Option<String>,
+    /// Which of several images.
+    #[command(flatten)]
+    pub platform: PlatformFlags,
     /// When to ask the registry: always, missing, newer or never [default: always]
     #[arg(long, value_name = "POLICY", ignore_case = true, hide_possible_values = true,
           value_parser = ["always", "missing", "never", "newer", "ifmissing", "ifnotpresent", "ifnewer"])]

@@ -17,6 +17,7 @@ pub mod rights;
 pub mod making;
 pub mod login;
 pub mod manifest;
+pub mod platform;
 pub mod push;
 pub mod search;
 pub mod limits;

@@ -3,6 +3,7 @@
 use super::life::LifeOptions;
 use super::limits::LimitFlags;
 use super::network_options::NetworkOptions;
+use super::platform::PlatformFlags;
 use super::rights::RightsOptions;
 use super::{GoBool, switches};
 use crate::cli::complete;
@@ -111,6 +112,9 @@ pub struct ContainerOptions {
     #[arg(long, value_name = "POLICY", ignore_case = true, hide_possible_values = true, help_heading = "The image",
           value_parser = ["always", "missing", "never", "newer", "ifmissing", "ifnotpresent", "ifnewer"])]
     pub pull: Option<String>,
+    /// Which of several images.
+    #[command(flatten, next_help_heading = "The image")]
+    pub platform: PlatformFlags,
     /// Show no progress of a pull
     #[arg(short, long, help_heading = "The image")]
     pub quiet: bool,

@@ -165,6 +165,7 @@ fn begin<'a>(
         cgroup,
         trees: &[],
         accounts: None,
+        emulator: None,
         unmonitored: Some(unmonitored),
     };
     runtime::create(&made_of, stdio)
