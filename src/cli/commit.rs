@@ -26,6 +26,7 @@ pub fn commit(args: &Commit, globals: &Globals) -> Result<u8> {
         format: if args.format.as_deref() == Some("docker") { ManifestFormat::Docker } else { ManifestFormat::Oci },
         squash: args.squash,
         include_volumes: args.include_volumes,
+        pause: args.pause,
     };
     let id = container::commit(&engine, &container, &request)?;
     if let Some(path) = &args.iidfile {

@@ -34,6 +34,7 @@ mod load;
 mod login;
 mod manifest;
 mod logs;
+mod mount;
 mod network;
 mod oci;
 mod output;
@@ -161,6 +162,8 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Image(Family(verb)) => dispatch_image(verb, globals),
         Verb::Container(Family(verb)) => dispatch_container(verb, globals),
         Verb::Healthcheck(Family(HealthcheckVerb::Run(args))) => healthcheck::run(&args, globals),
+        Verb::Mount(args) => mount::mount(&args, globals),
+        Verb::Unmount(args) => mount::unmount(&args, globals),
         Verb::Events(args) => events::events(&args, globals),
         Verb::Doctor(args) => doctor::doctor(&args, globals),
         Verb::Info(args) => info::info(&args, globals),
@@ -203,6 +206,8 @@ fn dispatch_container(verb: ContainerVerb, globals: &Globals) -> Result<u8> {
         ContainerVerb::Attach(args) => Verb::Attach(args),
         ContainerVerb::Wait(args) => Verb::Wait(args),
         ContainerVerb::Inspect(args) => return inspect::container(args, globals),
+        ContainerVerb::Mount(args) => Verb::Mount(args),
+        ContainerVerb::Unmount(args) => Verb::Unmount(args),
         ContainerVerb::Exists(args) => return inspect::container_exists(&args, globals),
     };
     dispatch(verb, globals)
@@ -230,6 +235,8 @@ fn dispatch_image(verb: ImageVerb, globals: &Globals) -> Result<u8> {
         ImageVerb::Prune(args) => return image::prune(&args, globals),
         ImageVerb::Tree(args) => return image::tree(&args, globals),
         ImageVerb::Inspect(args) => return inspect::image(args, globals),
+        ImageVerb::Mount(args) => return mount::mount_image(&args, globals),
+        ImageVerb::Unmount(args) => return mount::unmount_image(&args, globals),
         ImageVerb::Exists(args) => return inspect::image_exists(&args, globals),
     };
     dispatch(verb, globals)

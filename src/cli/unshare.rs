@@ -5,7 +5,10 @@ use super::args::host::Unshare;
 use super::session;
 use crate::base::env;
 use crate::base::error::{Fault, Kind};
-use anyhow::Result;
+use crate::rootless::Ids;
+use anyhow::{Context, Result};
+use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::thread::UnshareFlags;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
@@ -17,7 +20,12 @@ pub fn unshare(args: &Unshare, globals: &Globals) -> Result<u8> {
         words.push(env::shell().unwrap_or_else(|| OsString::from("/bin/sh")));
     }
     let engine = session::open(globals)?;
-    engine.enter()?;
+    // What is mounted there goes with it, and with its children.
+    if engine.enter()?.ids != Ids::Root {
+        let deed = "cannot make a mount namespace";
+        crate::sys::namespace::unshare(UnshareFlags::NEWNS.bits() as i32).context(deed)?;
+        mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).context(deed)?;
+    }
     let (program, rest) = words.split_at(1);
     let program = program.first().cloned().unwrap_or_default();
     let error = std::process::Command::new(&program).args(rest).exec();

@@ -2,7 +2,8 @@
 
 use super::config::{Config, RootSource};
 use super::images;
-use super::record::Container;
+use super::pause;
+use super::record::{Container, Status};
 use super::view::View;
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind};
@@ -11,7 +12,9 @@ use crate::engine::Engine;
 use crate::events::{self, Event};
 use crate::image::{self, CommitOptions, Image, ManifestFormat};
 use crate::oci::reference::Reference;
+use crate::sys::signals::{self, Caught};
 use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 use std::fs::File;
 
@@ -32,6 +35,8 @@ pub struct CommitRequest<'a> {
     pub squash: bool,
     /// Where the container has mounts, the image declares volumes.
     pub include_volumes: bool,
+    /// Its processes stand still meanwhile.
+    pub pause: bool,
 }
 
 /// Make an image of a container as it is now; returns its id.
@@ -57,10 +62,35 @@ pub fn commit(engine: &Engine, container: &Container, request: &CommitRequest<'_
         Ok(image::commit(&engine.store, &options, write)?.to_string())
     };
     let deed = || format!("cannot commit container `{}`", container.config.name);
-    let id = images::in_child(engine, work).with_context(deed)?;
+    let id = match request.pause {
+        true => while_paused(engine, container, || {
+            images::in_child(engine, || {
+                signals::unblock_all().context("cannot let signals in")?;
+                work()
+            })
+        }),
+        false => images::in_child(engine, work),
+    }
+    .with_context(deed)?;
     let name = request.name.as_ref().map_or_else(|| id.clone(), Reference::stored_name);
     events::record(&engine.dirs, &[Event::new("container", "commit", container.config.id.as_str(), &name)]);
     Digest::parse(&id).context("the commit ended without an id")
+}
+
+/// Do it while the container stands still, if it runs and does not so already. A signal ends the work, and us when the
+/// container goes on.
+fn while_paused<T>(engine: &Engine, container: &Container, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    if !matches!(container.status(), Status::Running(run) if !run.paused) {
+        return work();
+    }
+    let _held = Caught::these(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT])?;
+    pause::pause(engine, container)?;
+    let result = work();
+    // It may have ended meanwhile, by SIGKILL.
+    match container.running() {
+        Ok(_) => pause::unpause(engine, container).and(result),
+        Err(_) => result,
+    }
 }
 
 /// The image that a container was made from; `None` for a folder of the host.

@@ -87,7 +87,7 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
 /// Errors: those of [`create`] that can be seen before anything is made.
 pub fn rehearse(engine: &Engine, mut request: Request) -> Result<(Container, ImageConfig)> {
     check(&request)?;
-    let here = |text: &str| find_image(engine, text, (PullPolicy::Never, None), &image::Silent);
+    let here = |text: &str| find_image(engine, text, &(PullPolicy::Never, None, None), &image::Silent);
     let (root, image) = root_of(&request.source, here)?;
     secrets::check(engine, &request.secrets)?;
     let _ids = rights::allot::reserve(engine, &request)?;

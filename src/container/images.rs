@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::events::{self, Event};
 use crate::image::{self, CheckOptions, Damage, Image, ImportOptions, Loaded, Progress, PullOptions, Removed};
 use crate::oci::reference::Reference;
+use crate::registry::Access;
 use crate::sys::process::{self, Ended, Fork};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -52,8 +53,22 @@ pub fn import(engine: &Engine, options: &ImportOptions<'_>, progress: &dyn Progr
 
 /// Verify what is stored, see [`image::check`].
 pub fn check(engine: &Engine, options: CheckOptions) -> Result<Vec<Damage>> {
-    let text = in_child(engine, || Ok(serde_json::to_string(&image::check(&engine.store, options)?)?))?;
-    serde_json::from_str(&text).context("the check ended without an answer")
+    let access = Access::default();
+    let look = |options: CheckOptions| -> Result<Vec<Damage>> {
+        let work = || Ok(serde_json::to_string(&image::check(&engine.store, options, &access)?)?);
+        serde_json::from_str(&in_child(engine, work)?).context("the check ended without an answer")
+    };
+    let found = look(CheckOptions { repair: false, ..options })?;
+    if !options.repair || found.is_empty() {
+        return Ok(found);
+    }
+    // Only now is it known whose credentials are needed, and in the namespace no helper can be asked.
+    for damage in found.iter().filter(|damage| damage.object.starts_with("blob ")) {
+        if Reference::parse(&damage.image).is_ok_and(|name| name.to_string() == damage.image) {
+            image::ask_helpers(&PullOptions { reference: &damage.image, platform: None, access: &access })?;
+        }
+    }
+    look(options)
 }
 
 /// The name of an image that `text` means; `None` if it means the id or a digest.

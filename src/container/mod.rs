@@ -20,6 +20,7 @@ pub mod life;
 pub mod limits;
 mod list;
 mod logs;
+mod mount;
 pub mod mounts;
 mod names;
 mod network;
@@ -59,6 +60,7 @@ pub use images::{check, import, load, pull, remove_image};
 pub use inspect::inspect;
 pub use list::{Summary, layers_in_use, list, used_by};
 pub use logs::logs;
+pub use mount::{Mountable, mount_container, mount_image, mounted, unmount};
 pub use names::check as check_name;
 pub use network_inspect::inspect_network;
 pub use networks::{

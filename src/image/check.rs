@@ -34,8 +34,9 @@ pub struct Damage {
 
 /// Verify all that images are made of.
 ///
-/// The caller is single-threaded and has entered the user's namespace. Errors: the store cannot be read at all.
-pub fn check(store: &Store, options: CheckOptions) -> Result<Vec<Damage>> {
+/// The caller is single-threaded and has entered the user's namespace; helpers that `access` needs were asked before.
+/// Errors: the store cannot be read at all.
+pub fn check(store: &Store, options: CheckOptions, access: &Access) -> Result<Vec<Damage>> {
     let _lease = store.lease()?;
     let mut seen = HashSet::new();
     let mut damages = Vec::new();
@@ -44,14 +45,14 @@ pub fn check(store: &Store, options: CheckOptions) -> Result<Vec<Damage>> {
         documents(store, &entry, &mut seen, &mut damages)?;
         if options.repair && damages.len() > first {
             // Without its documents nothing is known of the rest.
-            let result = refetch(store, &entry);
+            let result = refetch(store, &entry, access);
             mark(&mut damages, first, &result);
         }
         let Ok(image) = open(store, &entry) else { continue };
         let first = damages.len();
         blobs(store, &image, options, &mut seen, &mut damages)?;
         if options.repair && damages.len() > first {
-            let result = refetch(store, &entry);
+            let result = refetch(store, &entry, access);
             mark(&mut damages, first, &result);
         }
         layers(store, &image, options, &mut seen, &mut damages)?;
@@ -151,7 +152,7 @@ fn layers(
 }
 
 /// Fetch what is missing of an image, from any registry that one of its names leads to.
-fn refetch(store: &Store, entry: &Entry) -> Result<()> {
+fn refetch(store: &Store, entry: &Entry, access: &Access) -> Result<()> {
     // A damaged document is in the way of the right one.
     let config = super::find::manifest(store, entry).ok().map(|manifest| manifest.config.digest);
     for digest in [Some(&entry.manifest.digest), entry.list.as_ref(), config.as_ref()].into_iter().flatten() {
@@ -159,7 +160,6 @@ fn refetch(store: &Store, entry: &Entry) -> Result<()> {
             store.remove_blob(digest)?;
         }
     }
-    let access = Access::default();
     let mut failure = anyhow::anyhow!("it came from no registry: load or make it again");
     for repository in entry.names.iter().map(|name| name::repository(name)) {
         if repository.starts_with("localhost/") {
@@ -168,7 +168,7 @@ fn refetch(store: &Store, entry: &Entry) -> Result<()> {
         // The list first: it is a document of its own that may be missing.
         for digest in [entry.list.as_ref(), Some(&entry.manifest.digest)].into_iter().flatten() {
             let reference = format!("{repository}@{digest}");
-            let options = PullOptions { reference: &reference, platform: None, access: &access };
+            let options = PullOptions { reference: &reference, platform: None, access };
             match pull::refetch(store, &options, &Silent) {
                 Ok(()) if open(store, entry).is_ok() => return Ok(()),
                 Ok(()) => {}

@@ -82,6 +82,19 @@ pub fn mount_read_only(lower: &[PathBuf], data: Option<&Path>, target: &Path) ->
     Ok(move_mount(&tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
 
+/// Mount a plan for this process's mount namespace, to be written to. The caller is root in its namespace.
+pub fn mount_for_writing(plan: &OverlayPlan, target: &Path) -> Result<()> {
+    let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&fs, "source", "overlay")?;
+    fsconfig_set_flag(&fs, "userxattr")?;
+    add_layers(&fs, &plan.lower)?;
+    fsconfig_set_string(&fs, "upperdir", plan.upper.as_path())?;
+    fsconfig_set_string(&fs, "workdir", plan.work.as_path())?;
+    fsconfig_create(&fs)?;
+    let tree = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV)?;
+    Ok(move_mount(&tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+}
+
 /// Layers one by one by `lowerdir+` (Linux 6.5), which has no limit of a page; else as one string.
 fn add_layers(fs: &OwnedFd, lower: &[PathBuf]) -> rustix::io::Result<()> {
     for (index, layer) in lower.iter().enumerate() {

@@ -92,6 +92,11 @@ pub fn reset() -> io::Result<()> {
     }
 }
 
+/// Let all signals in, as a child of a process that holds some back.
+pub fn unblock_all() -> io::Result<()> {
+    Ok(SigSet::empty().thread_set_mask()?)
+}
+
 /// Block every signal, so that [`wait`] takes them in turn.
 pub fn block_all() -> io::Result<()> {
     // SAFETY: the set is initialised by sigfillset and outlives the call.

@@ -83,6 +83,9 @@ fn other_forms_of_commit() {
     env.background("up", &["--userns", "keep-id", "--user", "root"], &["do", "touch", "/mine", ";", "pause"]);
     env.await_log("up", "");
     env.box_(&["commit", "up", "up:1"]).ok();
+    // It is done without a cgroup only where nothing has to stand still.
+    env.box_(&["commit", "--pause", "up"]).fails(125).says("cannot commit container `up`").says("cgroup v2");
+    env.box_(&["commit", "--pause", "c"]).ok();
     assert!(env.box_(&["run", "--rm", "--network", "none", "up:1", "stat", "/etc"]).ok().starts_with("dir 0755 0:0"));
 }
 

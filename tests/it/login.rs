@@ -1,6 +1,7 @@
 //! `box login` and `box logout`: who is asked, where it is kept, and that nobody else sees it.
 
 use crate::env::{TestEnv, eventually};
+use crate::image::Image;
 use crate::registry::{Auth, Registry, base64};
 use crate::tmux::Tmux;
 use std::fs;
@@ -124,6 +125,27 @@ fn helpers_keep_passwords() {
         let pull = ["pull", "--authfile", file.to_str().unwrap(), &registry.name("x")];
         env.box_(&pull).fails(125).says(name);
     }
+}
+
+#[test]
+fn repairs_ask_the_helper() {
+    let (mut env, registry) = registry();
+    let helper = env.file("bin/docker-credential-test", HELPER);
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    env.set("PATH", format!("{}:/usr/bin:/bin", env.base.join("bin").display()));
+    let file = env.file("auth.json", r#"{"credsStore": "test"}"#);
+    env.set("REGISTRY_AUTH_FILE", file.display().to_string());
+    env.box_(&["login", "-u", "ann", "-p", "s3cret", &registry.host()]).ok();
+    let built = Image::payload().build();
+    registry.push("app", "1", &built);
+    env.box_(&["pull", "-q", &registry.name("app:1")]).ok();
+    let calls = || fs::read_to_string(env.base.join("bin/calls")).unwrap().lines().count();
+    let before = calls();
+    env.box_(&["system", "check", "--repair"]).ok();
+    assert_eq!(calls(), before, "nothing to repair, nobody to ask");
+    fs::remove_file(env.base.join("data/box/oci/blobs/sha256").join(built.layers[0].digest.digits())).unwrap();
+    assert!(env.box_(&["system", "check", "--repair"]).ok().contains(": repaired"));
+    assert!(calls() > before);
 }
 
 #[test]

@@ -52,6 +52,7 @@ mod inspect;
 mod life;
 mod limits;
 mod logs;
+mod mount;
 mod network;
 mod networks;
 mod manifest;

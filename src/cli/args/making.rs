@@ -90,6 +90,9 @@ pub struct Commit {
     /// A remark for its history
     #[arg(short, long, value_name = "TEXT")]
     pub message: Option<String>,
+    /// Let its processes stand still meanwhile
+    #[arg(short, long)]
+    pub pause: bool,
     /// Show no progress (there is none)
     #[arg(short, long, hide = true)]
     pub quiet: bool,

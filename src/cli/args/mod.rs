@@ -18,6 +18,7 @@ pub mod making;
 pub mod login;
 pub mod manifest;
 pub mod platform;
+pub mod mount;
 pub mod push;
 pub mod search;
 pub mod limits;
@@ -146,6 +147,8 @@ Images:
   commit     Make an image of a container
   export     Write all files of a container as an archive
   diff       Show what a container has changed
+  mount      Mount the files of containers and print where
+  unmount    Unmount the files of containers
   image      All commands for images
 
 Files that outlive containers:
@@ -274,6 +277,11 @@ pub enum Verb {
     Network(Family<networks::NetworkVerb>),
     /// Check a container's health
     Healthcheck(Family<life::HealthcheckVerb>),
+    /// Mount the files of containers and print where
+    Mount(mount::Mount),
+    /// Unmount the files of containers
+    #[command(visible_alias = "umount")]
+    Unmount(mount::Unmount),
     /// Print what happens to containers and images
     Events(host::Events),
     /// Say what this host lacks, and what to type
@@ -350,6 +358,11 @@ pub enum ContainerVerb {
     Export(making::Export),
     /// Show what a container has changed
     Diff(image::Diff),
+    /// Mount the files of containers and print where
+    Mount(mount::Mount),
+    /// Unmount the files of containers
+    #[command(visible_alias = "umount")]
+    Unmount(mount::Unmount),
     /// Exit with 0 if the container is there, with 1 if not
     Exists(containers::Exists),
 }
@@ -398,6 +411,11 @@ pub enum ImageVerb {
     Tree(image::Tree),
     /// Remove images that are not used
     Prune(image::Prune),
+    /// Mount images, read-only, and print where
+    Mount(mount::MountImage),
+    /// Unmount images
+    #[command(visible_alias = "umount")]
+    Unmount(mount::UnmountImage),
     /// Exit with 0 if the image is there, with 1 if not
     Exists(images::Exists),
 }
