@@ -31,6 +31,8 @@ pub enum Kind {
     BadData,
     /// The host lacks something that box needs.
     Host,
+    /// There is no room on the disk, or in the user's quota of it.
+    DiskFull,
     /// Stopped by the user, with this signal.
     Interrupted(i32),
     /// Anything else.
@@ -81,6 +83,17 @@ impl std::error::Error for Fault {}
 /// The kind of an error: that of its outermost fault.
 pub fn kind(error: &anyhow::Error) -> Kind {
     error.downcast_ref::<Fault>().map_or(Kind::Other, |fault| fault.kind)
+}
+
+/// Whether an error came of a full disk, or of a quota that is used up.
+pub fn is_disk_full(error: &anyhow::Error) -> bool {
+    use rustix::io::Errno;
+    kind(error) == Kind::DiskFull
+        || error.chain().any(|cause| {
+            let number = cause.downcast_ref::<Errno>().copied();
+            let number = number.or_else(|| Errno::from_io_error(cause.downcast_ref()?));
+            matches!(number, Some(Errno::NOSPC | Errno::DQUOT))
+        })
 }
 
 /// Shorthand: an error that is a fault without advice.

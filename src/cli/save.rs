@@ -5,6 +5,7 @@ use super::args::push::Save;
 use super::progress::Shown;
 use super::session;
 use crate::base::error::{Fault, Kind};
+use crate::container;
 use crate::image::{self, Compression, SaveFormat, SaveOptions};
 use crate::sys::tty;
 use anyhow::{Context, Result};
@@ -37,5 +38,5 @@ pub fn save(args: &Save, globals: &Globals) -> Result<u8> {
     if saved.is_err() {
         progress.make_room();
     }
-    saved.map(|()| 0)
+    saved.map(|()| 0).map_err(|error| container::advise(&engine, error))
 }

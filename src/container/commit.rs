@@ -42,6 +42,7 @@ pub struct CommitRequest<'a> {
 /// Make an image of a container as it is now; returns its id.
 pub fn commit(engine: &Engine, container: &Container, request: &CommitRequest<'_>) -> Result<Digest> {
     let base = base(engine, container)?;
+    let written = || super::size::size(engine, container).written;
     let options = CommitOptions {
         base: base.as_ref(),
         squash: request.squash || base.is_none(),
@@ -52,6 +53,7 @@ pub fn commit(engine: &Engine, container: &Container, request: &CommitRequest<'_
         message: request.message,
         created_by: container.config.args.join(" "),
         format: request.format,
+        size: Some(&written),
     };
     let work = || -> Result<String> {
         let view = View::open(engine, container)?;

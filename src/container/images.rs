@@ -5,7 +5,8 @@
 
 use super::record::Status;
 use crate::base::digest::Digest;
-use crate::base::error::{self, Kind, fault};
+use crate::base::error::{self, Fault, Kind, fault};
+use crate::base::units::human_size;
 use crate::engine::Engine;
 use crate::events::{self, Event};
 use crate::image::{self, CheckOptions, Damage, Image, ImportOptions, Loaded, Progress, PullOptions, Removed};
@@ -135,7 +136,32 @@ pub(super) fn in_child(engine: &Engine, work: impl FnOnce() -> Result<String>) -
             Ended::Exited(_) => fault(Kind::Other, "the pull ended without an answer"),
         });
     };
-    answer.text.ok_or_else(|| error::decode(&answer.error))
+    answer.text.ok_or_else(|| advise(engine, error::decode(&answer.error)))
+}
+
+/// The error; on a full disk, with what can be pruned.
+pub fn advise(engine: &Engine, mut error: anyhow::Error) -> anyhow::Error {
+    if error::kind(&error) != Kind::DiskFull {
+        return error;
+    }
+    let all =
+        super::PruneOptions { containers: Some(&|_| true), images: Some(&|_| true), dry_run: true, volumes: None };
+    let found = super::prune(engine, &all).unwrap_or_default();
+    let hint = match found.freed {
+        0 => "there is nothing that `box system prune -a` could free".to_owned(),
+        freed => {
+            let (images, containers) = (found.images.len(), found.containers.len());
+            format!(
+                "box system prune -a   # frees {}: {images} images that no container uses, {containers} containers that \
+                 do not run, what is left of pulls",
+                human_size(freed, 4)
+            )
+        }
+    };
+    if let Some(fault) = error.downcast_mut::<Fault>() {
+        fault.hints.push(hint);
+    }
+    error
 }
 
 /// What the child says.

@@ -56,7 +56,7 @@ pub use commit::{CommitRequest, commit, export};
 pub use copy::{CopyOptions, Side, copy, extract, split_path};
 pub use create::{create, rehearse};
 pub use exec::{ExecRequest, exec};
-pub use images::{check, import, load, pull, remove_image};
+pub use images::{advise, check, import, load, pull, remove_image};
 pub use inspect::inspect;
 pub use list::{Summary, layers_in_use, list, used_by};
 pub use logs::logs;

@@ -109,7 +109,7 @@ fn at(engine: &Engine, what: Mountable, id: &str, mount: impl FnOnce(&Path) -> R
     std::fs::create_dir_all(&place).with_context(|| format!("cannot make folder `{}`", place.display()))?;
     mount(&place).map_err(|error| match error.downcast_ref::<Errno>() {
         Some(&Errno::PERM) => {
-            let _ = std::fs::remove_dir(&place);
+            let _ = place.ancestors().take(3).try_for_each(std::fs::remove_dir);
             let text = "an ordinary user can mount only in a namespace of his own";
             Fault::new(Kind::Usage, text).hint("box unshare   # a shell in which it works").because(error)
         }
@@ -132,7 +132,8 @@ pub fn unmount(engine: &Engine, what: Mountable, id: &str, force: bool) -> Resul
         }
         error => anyhow::Error::from(error).context(format!("cannot unmount `{}`", place.display())),
     })?;
-    let _ = std::fs::remove_dir(&place);
+    // The last one takes the folders along.
+    let _ = place.ancestors().take(3).try_for_each(std::fs::remove_dir);
     Ok(true)
 }
 

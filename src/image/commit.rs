@@ -3,6 +3,7 @@
 use super::Image;
 use super::compose::{ManifestFormat, compose};
 use super::layer::write_layer;
+use super::room;
 use crate::base::digest::Digest;
 use crate::base::error::{Kind, fault};
 use crate::base::time;
@@ -35,6 +36,8 @@ pub struct CommitOptions<'a> {
     pub created_by: String,
     /// The manifest's form.
     pub format: ManifestFormat,
+    /// How much is about to be written at least; asked on a full disk.
+    pub size: Option<&'a dyn Fn() -> u64>,
 }
 
 /// Make an image with a layer that `write` writes, in a thread of its own. Returns its id.
@@ -51,13 +54,16 @@ pub fn commit(
         change::apply(&mut config, instruction)?;
     }
     let _lease = store.lease()?;
-    let layer = write_layer(store, "of the container", write)?;
-    let mut layers = match options.base {
-        Some(base) if !options.squash => base.layers.clone(),
-        _ => Vec::new(),
-    };
-    layers.push(layer);
-    compose(store, config, &layers, options.format, options.name.as_ref())
+    let layer = write_layer(store, "of the container", write);
+    let made = layer.and_then(|layer| {
+        let mut layers = match options.base {
+            Some(base) if !options.squash => base.layers.clone(),
+            _ => Vec::new(),
+        };
+        layers.push(layer);
+        compose(store, config, &layers, options.format, options.name.as_ref())
+    });
+    made.map_err(|error| room::told(error, store.folder(), options.size.map(|size| size())))
 }
 
 /// The base's config with the container's settings and one more step of history.

@@ -4,7 +4,7 @@ use super::archive::Inflating;
 use super::compose::{ManifestFormat, compose, sniff};
 use super::fetch::{FilePieces, NewLayer, Pieces, new_layer, new_plain_layer};
 use super::inflate::{PIECE, is_only_read};
-use super::{ImageLayer, Progress, pull};
+use super::{ImageLayer, Progress, pull, room};
 use crate::base::digest::Digest;
 use crate::base::error::{Kind, fault};
 use crate::base::time;
@@ -46,8 +46,11 @@ pub fn import(store: &Store, options: &ImportOptions<'_>, progress: &dyn Progres
         change::apply(&mut config, instruction)?;
     }
     let _lease = store.lease()?;
-    let layer = read(store, options.source, progress).with_context(deed)?;
-    compose(store, config, &[layer], ManifestFormat::Oci, options.name.as_ref()).with_context(deed)
+    let size = std::fs::metadata(options.source).ok().filter(|meta| meta.is_file()).map(|meta| meta.len());
+    read(store, options.source, progress)
+        .and_then(|layer| compose(store, config, &[layer], ManifestFormat::Oci, options.name.as_ref()))
+        .map_err(|error| room::told(error, store.folder(), size))
+        .with_context(deed)
 }
 
 fn read(store: &Store, source: &str, progress: &dyn Progress) -> Result<ImageLayer> {

@@ -5,7 +5,7 @@ use super::compose::sniff;
 use super::fetch::{Blobs, FilePieces, Pieces, keep_document, layers};
 use super::find::layers as match_layers;
 use super::pull::check_platform;
-use super::{ImageLayer, Progress, name, trust};
+use super::{ImageLayer, Progress, name, room, trust};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault};
 use crate::oci::image::{DOCUMENT_LIMIT, Descriptor, Document, ImageConfig, Manifest, Platform};
@@ -102,7 +102,27 @@ pub(super) fn bring(
     };
     transports.iter().try_for_each(|transport| trust::check_files(transport, path))?;
     let _lease = store.lease()?;
-    let ready = match origin {
+    let size = std::fs::metadata(path).ok().filter(|meta| meta.is_file()).map(|meta| meta.len());
+    let ready = take(store, origin, choice, platform, progress).and_then(|ready| store.sync().map(|()| ready));
+    let ready = ready.map_err(|error| room::told(error, store.folder(), size))?;
+    for image in &ready {
+        match image.names.as_slice() {
+            [] => store.keep(&image.manifest, image.list.as_ref())?,
+            names => names.iter().try_for_each(|name| store.tag(name, &image.manifest, image.list.as_ref()))?,
+        }
+    }
+    Ok(ready.into_iter().map(|image| Loaded { id: image.id, names: image.names }).collect())
+}
+
+/// Bring the content of images into the store.
+fn take(
+    store: &Store,
+    origin: &Origin,
+    choice: &Choice,
+    platform: &Platform,
+    progress: &dyn Progress,
+) -> Result<Vec<Ready>> {
+    match origin {
         Origin::Layout(path) => {
             let layout = Layout::open(path)?;
             of_layout(store, &Source::Layout(&layout), &layout.index()?, choice, platform, progress)
@@ -113,15 +133,7 @@ pub(super) fn bring(
             of_archive(store, file, choice, platform, progress)
         }
         Origin::Stdin => of_archive(store, std::io::stdin().lock(), choice, platform, progress),
-    }?;
-    store.sync()?;
-    for image in &ready {
-        match image.names.as_slice() {
-            [] => store.keep(&image.manifest, image.list.as_ref())?,
-            names => names.iter().try_for_each(|name| store.tag(name, &image.manifest, image.list.as_ref()))?,
-        }
     }
-    Ok(ready.into_iter().map(|image| Loaded { id: image.id, names: image.names }).collect())
 }
 
 /// An image whose content is in the store and that is to be named.

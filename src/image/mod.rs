@@ -23,6 +23,7 @@ mod outgoing;
 mod pull;
 mod push;
 mod remove;
+mod room;
 mod save;
 mod tag;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::fetch::{Blobs, Pieces, keep_document, layers};
 use super::find::{configured, find, layers as match_layers};
 use super::load::{self, Origin};
-use super::{Image, ImageLayer, Progress, trust};
+use super::{Image, ImageLayer, Progress, room, trust};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault, kind};
 use crate::config::registries::Registries;
@@ -237,7 +237,7 @@ fn content(
             store.forget_wanted(&document.digest);
         }
         store.note_garbage();
-        return Err(error);
+        return Err(room::told(error, store.folder(), Some(lacking(store, &wanted))));
     }
     keep_document(store, &config, &manifest.config.digest)?;
     keep_document(store, &document.bytes, &document.digest)?;
@@ -257,6 +257,18 @@ fn content(
         annotations: manifest.annotations,
     };
     Ok((image, changed))
+}
+
+/// How many bytes the missing layers take at least: what has not come, and as much again where it is unpacked.
+fn lacking(store: &Store, wanted: &[ImageLayer]) -> u64 {
+    let lacks = |layer: &ImageLayer| {
+        let tree = if store.has_layer(&layer.diff_id) { 0 } else { layer.size };
+        match store.has_blob(&layer.digest, Some(layer.size)) {
+            true => tree,
+            false => tree + layer.size.saturating_sub(store.partial_size(&layer.digest)),
+        }
+    };
+    wanted.iter().map(lacks).sum()
 }
 
 /// From what the registry has under the name to the manifest for the platform.

@@ -4,7 +4,7 @@ use super::compose::ManifestFormat;
 use super::find::{find_entry, missing, open};
 use super::outgoing::{Compression, Shape, prepare};
 use super::writer::{Archive, Named, write_folder, write_layout};
-use super::{Progress, find::By};
+use super::{Progress, find::By, room};
 use crate::base::error::{Fault, Kind, fault};
 use crate::store::Store;
 use anyhow::{Context, Result};
@@ -69,17 +69,30 @@ pub fn save(
             None => images.push(Named { image: outgoing, names: name.into_iter().collect() }),
         }
     }
+    let size = images.iter().flat_map(|named| named.image.pieces()).map(|piece| piece.size).sum();
+    let place = output.map_or(Path::new("."), |path| path.parent().unwrap_or(path));
+    let place = if place.as_os_str().is_empty() { Path::new(".") } else { place };
+    write(options, &images, output, stream, progress).map_err(|error| room::told(error, place, Some(size)))
+}
+
+fn write(
+    options: &SaveOptions<'_>,
+    images: &[Named],
+    output: Option<&Path>,
+    stream: File,
+    progress: &dyn Progress,
+) -> Result<()> {
     match (options.format, output) {
         (SaveFormat::DockerArchive | SaveFormat::OciArchive, path) => {
             let archive = path.map_or_else(|| Ok(Archive::stream(stream)), Archive::create)?;
-            archive.write(&images, options.format == SaveFormat::DockerArchive, progress)
+            archive.write(images, options.format == SaveFormat::DockerArchive, progress)
         }
         (_, None) => {
             let fault = Fault::new(Kind::Usage, "a folder cannot be written to stdout");
             Err(fault.hint("add -o FOLDER").into())
         }
-        (SaveFormat::OciFolder, Some(path)) => write_layout(path, &images, progress),
-        (SaveFormat::DockerFolder, Some(path)) => match images.as_slice() {
+        (SaveFormat::OciFolder, Some(path)) => write_layout(path, images, progress),
+        (SaveFormat::DockerFolder, Some(path)) => match images {
             [one] => write_folder(path, &one.image, progress),
             _ => Err(fault(Kind::Usage, "a folder in docker's form holds one image")),
         },

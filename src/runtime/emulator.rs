@@ -98,11 +98,12 @@ pub struct Emulator {
     pub path: PathBuf,
 }
 
-/// Register it for our user namespace, and keep it registered by a mount below the container's `/proc`.
+/// Register it for our user namespace, and keep it registered by a mount below the container's `/proc`. To be called
+/// before `/proc/sys` becomes read-only.
 ///
 /// The caller is still in the host's root folder, and root in a user namespace that is not the host's.
-pub(super) fn register(emulator: &Emulator, proc: Option<&OwnedFd>) -> Result<()> {
-    let Emulator { processor, path } = emulator;
+pub(super) fn register(emulator: Option<&Emulator>, proc: Option<&OwnedFd>) -> Result<()> {
+    let Some(Emulator { processor, path }) = emulator else { return Ok(()) };
     let deed = || format!("cannot let `{}` execute programs for {processor}", path.display());
     let known = Processor::find(processor).ok_or_else(|| fault(Kind::BadData, "qemu knows no such processor"))?;
     let proc = proc.ok_or_else(|| fault(Kind::Usage, "the container has no `/proc` of its own")).with_context(deed)?;

@@ -59,10 +59,7 @@ fn walk(init: &mut Init<'_>) -> Result<std::convert::Infallible> {
     let mounted = mounts::mount_all(spec, &root, namespaces, mapped)?;
     timing::phase("init: file systems mounted");
     super::tree::attach_all(bundle.trees, &root)?;
-    // The emulator is a file of the host, and `/proc/sys` is about to become read-only.
-    if let Some(emulator) = bundle.emulator {
-        super::emulator::register(emulator, mounted.proc.as_ref())?;
-    }
+    super::emulator::register(bundle.emulator, mounted.proc.as_ref())?;
     let dev = devices::populate(spec, &root)?;
     // Needs the container's devpts, and its /dev for the console.
     let terminal = match stdio {

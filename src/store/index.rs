@@ -6,7 +6,7 @@
 
 use super::Store;
 use crate::base::digest::Digest;
-use crate::base::error::{Fault, Kind, fault};
+use crate::base::error::{Fault, Kind, fault, is_disk_full};
 use crate::base::fs::{Durability, read_limited, replace, sync_dir};
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -265,10 +265,7 @@ impl Store {
     fn write_index(&self, bytes: &[u8]) -> Result<()> {
         let path = self.index_path();
         match replace(&path, bytes, Durability::Synced) {
-            Err(error)
-                if bytes.len() <= SPARE
-                    && (is(&error, ErrorKind::StorageFull) || is(&error, ErrorKind::QuotaExceeded)) =>
-            {
+            Err(error) if bytes.len() <= SPARE && is_disk_full(&error) => {
                 let through_spare = || -> std::io::Result<()> {
                     let mut file = OpenOptions::new().write(true).mode(0o600).open(self.spare_path())?;
                     file.write_all(bytes)?;

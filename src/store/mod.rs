@@ -75,7 +75,7 @@ use crate::base::lock::{Lock, Share};
 use anyhow::{Context, Result};
 use ocidir::OciDir;
 use ocidir::cap_std::{ambient_authority, fs::Dir};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The folders of the store; no descriptor is kept, so that opening it costs next to nothing.
 #[derive(Debug, Clone)]
@@ -133,6 +133,11 @@ impl Store {
         let layout = || -> Result<OciDir> { Ok(OciDir::ensure(Dir::open_ambient_dir(&oci, ambient_authority())?)?) };
         layout().with_context(|| format!("cannot make an OCI layout in `{}`", oci.display()))?;
         self.make_index()
+    }
+
+    /// Where everything is: for errors.
+    pub fn folder(&self) -> &Path {
+        &self.dirs.data
     }
 
     fn index_path(&self) -> PathBuf {

@@ -104,6 +104,11 @@ impl Store {
         (sizes.iter().sum(), sizes.len())
     }
 
+    /// How much has come of a blob.
+    pub fn partial_size(&self, digest: &Digest) -> u64 {
+        std::fs::symlink_metadata(self.partial_path(digest)).map_or(0, |meta| meta.len())
+    }
+
     /// What unfinished pulls still want.
     pub(super) fn wanted(&self) -> Vec<Wanted> {
         let lists = self.partials().into_iter().filter(|path| is_list(path) && !is_old(path));

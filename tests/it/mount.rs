@@ -13,6 +13,7 @@ fn images_and_containers_are_looked_at() {
     assert_eq!(env.box_(&["image", "mount"]).ok(), "");
     let inside = |script: &str| {
         let program = crate::env::program().display().to_string();
+        let script = format!("trap 'cd /; BOX image unmount -af >&2; BOX unmount -af >&2' EXIT; {script}");
         env.box_(&["unshare", "sh", "-euc", &script.replace("BOX", &program)])
     };
     // One layer, and several.
@@ -20,7 +21,7 @@ fn images_and_containers_are_looked_at() {
     env.box_(&["start", "-a", "c"]).ok();
     env.box_(&["commit", "c", "two:1"]).ok();
     assert_eq!(inside("cat $(BOX image mount t)/data").ok(), "of the image");
-    assert_eq!(inside("cat $(BOX image mount two:1)/data $(BOX image mount two:1)/made").ok(), "of the imagein it");
+    assert_eq!(inside("cat $(BOX image mount two:1)/data $(BOX image mount two:1)/made").ok(), "of the image\nin it");
     inside("touch $(BOX image mount two:1)/x").ends(1);
     let listed = inside(
         "BOX image mount two:1 t >/dev/null; BOX image mount --format json; BOX image unmount two:1 >/dev/null; \

@@ -116,7 +116,8 @@ impl<'a> Tree<'a> {
     fn place_file(&mut self, path: &[u8], entry: &Entry, archive: &mut Archive<'_>) -> Result<()> {
         self.stats.bytes = self.stats.bytes.saturating_add(entry.size);
         if self.stats.bytes > self.limits.bytes {
-            return Err(bad(format!("the layer has more than {} bytes: no room for them", self.limits.bytes)));
+            let text = format!("the layer has more than the {} bytes that there is room for", self.limits.bytes);
+            return Err(Fault::new(FaultKind::DiskFull, text).into());
         }
         let folder = self.parent(path)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
