@@ -77,7 +77,7 @@ pub fn mount_image(engine: &Engine, image: &Image) -> Result<PathBuf> {
     if lower.is_empty() {
         return Err(fault(Kind::BadData, "it has no layers").context(deed()));
     }
-    at(engine, Mountable::Images, image.id.digits(), |place| mount_read_only(&lower, place)).with_context(deed)
+    at(engine, Mountable::Images, image.id.digits(), |place| mount_read_only(&lower, None, place)).with_context(deed)
 }
 
 /// Mount a container's files, or show where they are if it runs; where they are. Two mounts must not write at once: it

@@ -88,6 +88,9 @@ pub fn mount_for_writing(plan: &OverlayPlan, target: &Path) -> Result<()> {
     fsconfig_set_string(&fs, "source", "overlay")?;
     fsconfig_set_flag(&fs, "userxattr")?;
     add_layers(&fs, &plan.lower)?;
+    if let Some(data) = &plan.data {
+        fsconfig_set_string(&fs, "datadir+", data.as_path())?;
+    }
     fsconfig_set_string(&fs, "upperdir", plan.upper.as_path())?;
     fsconfig_set_string(&fs, "workdir", plan.work.as_path())?;
     fsconfig_create(&fs)?;
