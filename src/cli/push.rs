@@ -5,7 +5,7 @@ use super::args::Globals;
 use super::args::push::Push;
 use super::progress::Shown;
 use super::session;
-use crate::base::error::{Fault, Kind, fault};
+use crate::base::error::{Kind, fault};
 use crate::image::{self, Compression, ManifestFormat, Progress, PushOptions, Pushed, Shape};
 use anyhow::{Context, Result};
 
@@ -56,9 +56,6 @@ pub fn compression(format: &str, level: Option<i32>) -> Result<Compression> {
         }
         "gzip" => Ok(Compression::Gzip(level)),
         "zstd" => Ok(Compression::Zstd(level)),
-        other => {
-            let fault = Fault::new(Kind::Usage, format!("box does not pack layers as `{other}`"));
-            Err(fault.hint("--compression-format zstd").into())
-        }
+        _ => Ok(Compression::Chunked(level)),
     }
 }

@@ -29,6 +29,11 @@ const MOST_WORKERS: usize = 6;
 pub trait Pieces {
     /// The next piece.
     fn next(&mut self) -> Result<Option<Vec<u8>>>;
+
+    /// Whether they come from several places that may not fit together.
+    fn is_assembled(&self) -> bool {
+        false
+    }
 }
 
 /// Where blobs come from. Asked by several threads.
@@ -100,7 +105,7 @@ fn one(store: &Store, layer: &ImageLayer, blobs: &dyn Blobs, progress: &dyn Prog
     match attempt(store, layer, blobs, progress) {
         // What was there from before was not what it should be, as after a power loss: once more, from the beginning.
         Err((error, Begun::Resumed)) if kind(&error) == Kind::BadData => {
-            progress.message(&format!("the part of {} that was kept is damaged: it is fetched again", layer.digest));
+            progress.message(&format!("what was kept of {} is damaged: it is fetched again", layer.digest));
             attempt(store, layer, blobs, progress)
         }
         result => result,
@@ -114,7 +119,7 @@ fn one(store: &Store, layer: &ImageLayer, blobs: &dyn Blobs, progress: &dyn Prog
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Begun {
     Fresh,
-    /// With what an earlier attempt had left.
+    /// With what an earlier attempt or another layer had left.
     Resumed,
 }
 
@@ -146,7 +151,7 @@ fn attempt(
             blobs.open(layer, from).map_err(fresh)?
         }
     };
-    let begun = if from > 0 { Begun::Resumed } else { Begun::Fresh };
+    let begun = if from > 0 || pieces.is_assembled() { Begun::Resumed } else { Begun::Fresh };
     let took = |bytes: u64| progress.advance(&layer.digest, bytes);
     let came = || progress.state(&layer.digest, LayerState::Unpacking);
     let expect = Some((&layer.digest, layer.size));

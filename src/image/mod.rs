@@ -23,6 +23,7 @@ mod outgoing;
 mod pull;
 mod push;
 mod remove;
+mod reuse;
 mod room;
 mod save;
 mod tag;

@@ -3,6 +3,7 @@
 //! What is stored is what came: nothing is packed anew, and no manifest written anew, unless a flag says so. Then only
 //! what must change does; unknown fields of the manifest are kept.
 
+use super::archive::Inflating;
 use super::compose::ManifestFormat;
 use super::inflate::{Inflater, PIECE, Sink};
 use super::{LayerState, Progress};
@@ -12,10 +13,11 @@ use crate::oci::image::{DOCUMENT_LIMIT, Manifest, Packing};
 use crate::oci::json;
 use crate::oci::manifest::{DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, Descriptor};
 use crate::registry::Payload;
-use crate::store::Store;
+use crate::store::{Store, pack_chunked};
 use anyhow::{Context, Result};
 use oci_spec::image::MediaType;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub enum Compression {
     Gzip(Option<i32>),
     /// zstd, of this level (1 to 20).
     Zstd(Option<i32>),
+    /// zstd:chunked, of this level: who has one version of an image fetches only the files that the next one changes.
+    Chunked(Option<i32>),
 }
 
 /// The form in which an image is to leave.
@@ -49,6 +53,8 @@ pub(super) struct Piece {
     pub digest: Digest,
     pub size: u64,
     pub payload: Payload,
+    /// What its layer says of it, if it was packed here.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// An image on its way.
@@ -85,7 +91,8 @@ pub(super) fn prepare(store: &Store, digest: &Digest, shape: Shape, progress: &d
             let text = format!("blob {} is damaged: it has {size} bytes, not {}", descriptor.digest, descriptor.size);
             return Err(fault(Kind::BadData, text));
         }
-        Ok(Piece { digest: descriptor.digest.clone(), size, payload: Payload::File(Arc::new(file)) })
+        let payload = Payload::File(Arc::new(file));
+        Ok(Piece { digest: descriptor.digest.clone(), size, payload, annotations: BTreeMap::new() })
     };
     let config = stored(&manifest.config)?;
     let mut layers = manifest.layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
@@ -153,6 +160,9 @@ fn rewrite(document: &mut Map<String, Value>, format: ManifestFormat, layers: &[
             entry.insert("size".into(), layer.size.into());
             // They spoke of the other bytes: zstd:chunked and eStargz keep their tables' places here.
             entry.remove("annotations");
+            if !layer.annotations.is_empty() {
+                entry.insert("annotations".into(), serde_json::json!(layer.annotations));
+            }
         }
         if format == ManifestFormat::Docker {
             entry.remove("annotations");
@@ -172,7 +182,7 @@ fn pack(
     let wanted = match compression {
         Compression::None => Packing::None,
         Compression::Gzip(_) => Packing::Gzip,
-        Compression::Zstd(_) => Packing::Zstd,
+        Compression::Zstd(_) | Compression::Chunked(_) => Packing::Zstd,
     };
     let places: Vec<usize> = (packings.iter().enumerate())
         .filter(|(_, packing)| **packing != wanted && (force || **packing == Packing::None))
@@ -210,14 +220,22 @@ fn pack(
 
 fn pack_one(store: &Store, layer: &Piece, compression: Compression, progress: &dyn Progress) -> Result<Piece> {
     let Payload::File(file) = &layer.payload else { return Ok(layer.clone()) };
-    let counting = Counting { file: store.scratch_file()?, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
+    if let Compression::Chunked(level) = compression {
+        let mut counting = Counting::new(store)?;
+        let level = level.map_or(3, |level| level.clamp(1, 20));
+        let told = Told { file: reopened(file)?, digest: &layer.digest, progress };
+        if let Some(annotations) = pack_chunked(&mut Inflating::new(told), &mut counting, level)? {
+            return Ok(Piece { annotations, ..counting.into_piece() });
+        }
+    }
+    let counting = Counting::new(store)?;
     let encoder = match compression {
         Compression::None => Encoder::None(counting),
         Compression::Gzip(level) => {
             let level = flate2::Compression::new(level.map_or(6, |level| level.clamp(1, 9)).unsigned_abs());
             Encoder::Gzip(Box::new(flate2::write::GzEncoder::new(counting, level)))
         }
-        Compression::Zstd(level) => {
+        Compression::Zstd(level) | Compression::Chunked(level) => {
             Encoder::Zstd(zstd::stream::write::Encoder::new(counting, level.map_or(3, |level| level.clamp(1, 20)))?)
         }
     };
@@ -240,7 +258,7 @@ fn pack_one(store: &Store, layer: &Piece, compression: Compression, progress: &d
         Encoder::Gzip(encoder) => encoder.finish()?,
         Encoder::Zstd(encoder) => encoder.finish()?,
     };
-    Ok(Piece { digest: counting.hasher.finish(), size: counting.size, payload: Payload::File(Arc::new(counting.file)) })
+    Ok(counting.into_piece())
 }
 
 /// The same file, read from its beginning.
@@ -262,6 +280,32 @@ struct Counting {
     file: File,
     hasher: Hasher,
     size: u64,
+}
+
+impl Counting {
+    fn new(store: &Store) -> Result<Self> {
+        Ok(Self { file: store.scratch_file()?, hasher: Hasher::new(Algorithm::Sha256), size: 0 })
+    }
+
+    fn into_piece(self) -> Piece {
+        let payload = Payload::File(Arc::new(self.file));
+        Piece { digest: self.hasher.finish(), size: self.size, payload, annotations: BTreeMap::new() }
+    }
+}
+
+/// A file whose reader tells how far it is.
+struct Told<'a> {
+    file: File,
+    digest: &'a Digest,
+    progress: &'a dyn Progress,
+}
+
+impl Read for Told<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read(out)?;
+        self.progress.advance(self.digest, count as u64);
+        Ok(count)
+    }
 }
 
 impl Write for Counting {

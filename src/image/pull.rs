@@ -3,9 +3,11 @@
 use super::fetch::{Blobs, Pieces, keep_document, layers};
 use super::find::{configured, find, layers as match_layers};
 use super::load::{self, Origin};
+use super::reuse::{self, Joined, Plan};
 use super::{Image, ImageLayer, Progress, room, trust};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault, kind};
+use crate::base::units::human_size;
 use crate::config::registries::Registries;
 use crate::oci::image::{Document, ImageConfig, Manifest, Platform};
 use crate::oci::manifest::check_document_size;
@@ -13,6 +15,8 @@ use crate::oci::reference::Reference;
 use crate::registry::{self, Access, Client, Fetched, runtime};
 use crate::store::{ManifestRef, Store, Wanted};
 use anyhow::{Context, Result};
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -231,7 +235,12 @@ fn content(
         let layers = wanted.iter().map(|layer| layer.diff_id.clone()).collect();
         store.note_wanted(&document.digest, &Wanted { blobs, layers })?;
     }
-    if let Err(error) = network(store, runtime, &found.client, &wanted, progress) {
+    let plans = runtime.block_on(reuse::plans(store, &found.client, &manifest.layers));
+    let stored: u64 = plans.values().map(Plan::stored).sum();
+    if stored > 0 {
+        progress.message(&format!("{} are taken from layers that are stored", human_size(stored, 4)));
+    }
+    if let Err(error) = network(store, runtime, &found.client, &wanted, plans, progress) {
         // What is wrong once is wrong tomorrow; all else is kept, to go on with.
         if kind(&error) == Kind::BadData {
             store.forget_wanted(&document.digest);
@@ -324,8 +333,8 @@ pub(super) fn check_platform(config: &ImageConfig, wanted: &Platform, progress: 
 struct Order {
     digest: Digest,
     size: u64,
-    /// The first byte that is missing.
-    from: u64,
+    /// The bytes that are missing.
+    range: Range<u64>,
     to: mpsc::Sender<Vec<u8>>,
     failure: Arc<Mutex<Option<anyhow::Error>>>,
 }
@@ -336,12 +345,13 @@ fn network(
     runtime: &tokio::runtime::Runtime,
     client: &Arc<Client>,
     wanted: &[ImageLayer],
+    plans: HashMap<Digest, Plan>,
     progress: &dyn Progress,
 ) -> Result<()> {
     let (orders, mut incoming) = mpsc::unbounded_channel::<Order>();
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().spawn_scoped(scope, move || {
-            let blobs = Ordering { orders };
+            let blobs = Ordering { orders, plans: Mutex::new(plans) };
             layers(store, wanted, &blobs, progress)
         });
         let thread = thread.context("cannot start a thread")?;
@@ -351,7 +361,7 @@ fn network(
             while let Some(order) = incoming.recv().await {
                 let client = Arc::clone(client);
                 tasks.spawn(async move {
-                    if let Err(error) = client.blob(&order.digest, order.size, order.from, &order.to).await {
+                    if let Err(error) = client.blob_part(&order.digest, order.size, order.range, &order.to).await {
                         *order.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     }
                 });
@@ -365,20 +375,38 @@ fn network(
 /// Blobs by order from the network.
 struct Ordering {
     orders: mpsc::UnboundedSender<Order>,
+    /// Those of which stored layers have a part; each for one attempt.
+    plans: Mutex<HashMap<Digest, Plan>>,
 }
 
 impl Blobs for Ordering {
     fn open(&self, layer: &ImageLayer, from: u64) -> Result<Box<dyn Pieces + Send>> {
-        let (to, incoming) = mpsc::channel(QUEUE);
-        let failure = Arc::default();
-        let order = Order { digest: layer.digest.clone(), size: layer.size, from, to, failure: Arc::clone(&failure) };
-        self.orders.send(order).map_err(|_| fault(Kind::Other, "the network has stopped"))?;
-        Ok(Box::new(Incoming { from: incoming, failure }))
+        let plan = self.plans.lock().unwrap_or_else(PoisonError::into_inner).remove(&layer.digest);
+        let (digest, size, orders) = (layer.digest.clone(), layer.size, self.orders.clone());
+        let fetch = move |range| order(&orders, &digest, size, range);
+        match plan {
+            Some(plan) => Ok(Box::new(Joined::new(plan, from, fetch))),
+            None => fetch(from..size),
+        }
     }
 
     fn is_remote(&self) -> bool {
         true
     }
+}
+
+/// Order a part of a blob.
+fn order(
+    orders: &mpsc::UnboundedSender<Order>,
+    digest: &Digest,
+    size: u64,
+    range: Range<u64>,
+) -> Result<Box<dyn Pieces + Send>> {
+    let (to, incoming) = mpsc::channel(QUEUE);
+    let failure = Arc::default();
+    let order = Order { digest: digest.clone(), size, range, to, failure: Arc::clone(&failure) };
+    orders.send(order).map_err(|_| fault(Kind::Other, "the network has stopped"))?;
+    Ok(Box::new(Incoming { from: incoming, failure }))
 }
 
 /// The file at a URL, fetched by a thread of its own, which ends with the pieces.

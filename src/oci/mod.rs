@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod change;
+pub mod contents;
 pub mod image;
 pub mod json;
 pub mod manifest;

@@ -1,7 +1,7 @@
 //! One repository of one registry: manifests and blobs, with retries and resumption.
 
 use super::explain::{self, Failure, refusal};
-use super::http::{self, Request, Transport};
+use super::http::{self, Request, Transport, WHOLE};
 use super::scope::Scope;
 use super::{origin, token};
 use crate::base::digest::{Digest, Hasher};
@@ -16,8 +16,11 @@ use oci_spec::image::MediaType;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, StatusCode, Url};
 use std::collections::HashMap;
+use std::future::Future;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
@@ -161,7 +164,7 @@ impl Client {
     /// Fetch a manifest or an index by tag or digest; verified.
     pub async fn manifest(&self, version: &str) -> Result<Fetched> {
         self.with_retries(|| async {
-            let response = self.get(Method::GET, "manifests", version, 0).await?;
+            let response = self.get(Method::GET, "manifests", version, WHOLE).await?;
             let headers = response.headers().clone();
             let bytes = http::body(response, DOCUMENT_LIMIT, self.transport.stall()).await?;
             let digest = verify(&bytes, version, &headers)
@@ -177,7 +180,7 @@ impl Client {
     pub async fn manifest_digest(&self, version: &str) -> Result<Digest> {
         let told = self
             .with_retries(|| async {
-                let response = self.get(Method::HEAD, "manifests", version, 0).await?;
+                let response = self.get(Method::HEAD, "manifests", version, WHOLE).await?;
                 Ok(content_digest(response.headers()))
             })
             .await?;
@@ -190,7 +193,7 @@ impl Client {
     /// Fetch a small blob whole, verified: a config.
     pub async fn document(&self, digest: &Digest, size: u64) -> Result<Vec<u8>> {
         self.with_retries(|| async {
-            let response = self.get(Method::GET, "blobs", digest.as_str(), 0).await?;
+            let response = self.get(Method::GET, "blobs", digest.as_str(), WHOLE).await?;
             let bytes = http::body(response, DOCUMENT_LIMIT.min(size), self.transport.stall()).await?;
             let mut hasher = Hasher::new(digest.algorithm());
             hasher.update(&bytes);
@@ -207,11 +210,16 @@ impl Client {
     ///
     /// A broken connection is taken up where it broke. When the receiver has gone, this ends without an error.
     pub async fn blob(&self, digest: &Digest, size: u64, from: u64, sink: &Sender<Vec<u8>>) -> Result<()> {
-        let mut flow = Flow { sink, pending: Vec::new(), done: from };
+        self.blob_part(digest, size, from..size, sink).await
+    }
+
+    /// As [`Client::blob`], of a part of it.
+    pub async fn blob_part(&self, digest: &Digest, size: u64, range: Range<u64>, sink: &Sender<Vec<u8>>) -> Result<()> {
+        let mut flow = Flow { sink, pending: Vec::new(), done: range.start };
         let mut failures = 0;
         for _ in 0..MOST_RESUMES {
             let before = flow.done;
-            let failure = match self.part(digest, size, &mut flow).await {
+            let failure = match self.part(digest, size, range.end, &mut flow).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
@@ -236,35 +244,49 @@ impl Client {
     }
 
     /// One attempt at the rest of a blob.
-    async fn part(&self, digest: &Digest, size: u64, flow: &mut Flow<'_>) -> Result<(), Failure> {
-        if flow.done == size && size > 0 {
+    async fn part(&self, digest: &Digest, size: u64, end: u64, flow: &mut Flow<'_>) -> Result<(), Failure> {
+        if flow.done == end && size > 0 {
             flow.flush().await;
             return Ok(());
         }
         let first = flow.done;
-        let mut response = self.get(Method::GET, "blobs", digest.as_str(), first).await?;
+        let mut response =
+            self.get(Method::GET, "blobs", digest.as_str(), first..if end < size { end } else { u64::MAX }).await?;
         let lie = |text: String| Failure::Final(fault(Kind::BadData, format!("`{}` lies: {text}", self.name)));
         // A server that cannot resume starts again; what we have is skipped (and stays hashed).
-        let mut skip = match response.status() {
-            StatusCode::PARTIAL_CONTENT if range_start(response.headers()) == Some(first) => 0,
+        let (mut skip, expected) = match response.status() {
+            StatusCode::PARTIAL_CONTENT if range_start(response.headers()) == Some(first) => (0, end - first),
             StatusCode::PARTIAL_CONTENT => return Err(lie("it sends another part than the one asked for".into())),
-            _ => first,
+            _ => (first, size),
         };
         if let Some(length) = response.content_length()
-            && length != size - first + skip
+            && length != expected
         {
-            return Err(lie(format!("blob {} has {} bytes, not {size}", short(digest), length + first - skip)));
+            let missing = size - expected;
+            return Err(lie(format!("blob {} has {} bytes, not {size}", short(digest), length + missing)));
         }
         let host = origin::host_and_port(response.url());
         let (mut since, mut gained) = (Instant::now(), 0);
         loop {
-            let chunk = match tokio::time::timeout(self.transport.stall(), response.chunk()).await {
+            // What is there is handed on before we wait for more: whoever is killed then loses the less.
+            let mut next = std::pin::pin!(response.chunk());
+            let ready = std::future::poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await;
+            if ready.is_pending() && !flow.flush().await {
+                return Ok(());
+            }
+            let came = async {
+                match ready {
+                    Poll::Ready(chunk) => chunk,
+                    Poll::Pending => next.await,
+                }
+            };
+            let chunk = match tokio::time::timeout(self.transport.stall(), came).await {
                 Err(_) => return Err(explain::stalled(&host)),
                 Ok(Err(error)) => return Err(explain::transport(&error, &host)),
                 Ok(Ok(chunk)) => chunk,
             };
             let Some(chunk) = chunk else {
-                if flow.done == size {
+                if flow.done == end {
                     flow.flush().await;
                     return Ok(());
                 }
@@ -276,18 +298,26 @@ impl Client {
             gained += chunk.len() as u64;
             let skipped = skip.min(chunk.len() as u64);
             skip -= skipped;
-            let fresh = chunk.get(skipped as usize..).unwrap_or_default();
-            if flow.done + fresh.len() as u64 > size {
-                return Err(lie(format!("blob {} has more than {size} bytes", short(digest))));
+            let mut fresh = chunk.get(skipped as usize..).unwrap_or_default();
+            if flow.done + fresh.len() as u64 > end {
+                if expected != size || end == size {
+                    return Err(lie(format!("blob {} has more than {size} bytes", short(digest))));
+                }
+                // All of it comes from a server that knows no parts.
+                fresh = fresh.get(..(end - flow.done) as usize).unwrap_or_default();
             }
             let waited = Instant::now();
             if !flow.take(fresh).await {
                 return Ok(());
             }
+            if flow.done == end && end < size {
+                flow.flush().await;
+                return Ok(());
+            }
             // A server that drips bytes has stalled as well; waiting for our own disk is not its fault.
             since += waited.elapsed();
             if since.elapsed() >= self.transport.stall() {
-                if gained < SLOWEST && flow.done < size {
+                if gained < SLOWEST && flow.done < end {
                     return Err(explain::stalled(&host));
                 }
                 (since, gained) = (Instant::now(), 0);
@@ -295,13 +325,13 @@ impl Client {
         }
     }
 
-    /// Ask for a manifest or a blob; the answer is a success (or 206).
-    async fn get(&self, method: Method, kind: &str, version: &str, from: u64) -> Result<Response, Failure> {
+    /// Ask for a manifest or a blob, or a part of it; the answer is a success (or 206).
+    async fn get(&self, method: Method, kind: &str, version: &str, range: Range<u64>) -> Result<Response, Failure> {
         let accept = [MediaType::ImageIndex.as_ref(), DOCKER_LIST, MediaType::ImageManifest.as_ref(), DOCKER_MANIFEST]
             .join(", ");
         let mut request = Request::new(method, self.url(&format!("{kind}/{version}"))?);
         request.accept = (kind == "manifests").then_some(accept.as_str());
-        request.from = from;
+        request.range = range;
         let response = self.call(request, Scope::Pull).await?;
         self.check(response, kind, version).await
     }

@@ -13,6 +13,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,8 @@ use std::time::Duration;
 pub const STALL: Duration = Duration::from_secs(30);
 /// Names of hosts are looked up and connections made within this.
 const CONNECT: Duration = Duration::from_secs(15);
+/// All bytes of a blob.
+pub const WHOLE: Range<u64> = 0..u64::MAX;
 /// Redirects followed for one request.
 const MOST_REDIRECTS: u32 = 5;
 /// Response headers of more lines than this are refused.
@@ -36,8 +39,8 @@ pub struct Request<'a> {
     pub authorization: Option<HeaderValue>,
     /// `Accept`.
     pub accept: Option<&'a str>,
-    /// First byte wanted, for the rest of a blob.
-    pub from: u64,
+    /// The bytes wanted of a blob; without an end, all that follow.
+    pub range: Range<u64>,
     /// What is sent along.
     pub content: Content,
 }
@@ -59,7 +62,7 @@ pub enum Content {
 impl<'a> Request<'a> {
     /// A request without anything beside it.
     pub fn new(method: Method, url: Url) -> Self {
-        Self { method, url, authorization: None, accept: None, from: 0, content: Content::Nothing }
+        Self { method, url, authorization: None, accept: None, range: WHOLE, content: Content::Nothing }
     }
 
     /// The same with a body.
@@ -81,7 +84,7 @@ impl<'a> Request<'a> {
             url: self.url.clone(),
             authorization: self.authorization.clone(),
             accept: self.accept,
-            from: self.from,
+            range: self.range.clone(),
             content: self.content.clone(),
         }
     }
@@ -151,8 +154,10 @@ impl Transport {
             if let Some(accept) = request.accept {
                 builder = builder.header(ACCEPT, accept);
             }
-            if request.from > 0 {
-                builder = builder.header(RANGE, format!("bytes={}-", request.from));
+            if request.range != WHOLE {
+                let Range { start, end } = request.range;
+                let last = if end == WHOLE.end { String::new() } else { (end - 1).to_string() };
+                builder = builder.header(RANGE, format!("bytes={start}-{last}"));
             }
             let sending = request.content.put(builder).send();
             let response = match &request.content {

@@ -5,7 +5,7 @@
 
 mod access;
 mod ask;
-mod challenge;
+pub mod challenge;
 mod client;
 mod download;
 mod explain;

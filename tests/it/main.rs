@@ -36,6 +36,7 @@ mod tidy;
 mod attach;
 mod build;
 mod choose;
+mod chunked;
 mod commit;
 mod config;
 mod contract;

@@ -168,6 +168,11 @@ impl Registry {
         self.state.blobs.lock().unwrap().insert(blob.digest.to_string(), blob.clone());
     }
 
+    /// A blob's bytes.
+    pub fn blob(&self, digest: &str) -> Vec<u8> {
+        self.state.blobs.lock().unwrap()[digest].bytes.clone()
+    }
+
     /// Put a manifest or an index into it, under a tag and its digest.
     pub fn push_manifest(&self, repository: &str, tag: &str, manifest: &Blob) {
         let mut manifests = self.state.manifests.lock().unwrap();
@@ -453,12 +458,17 @@ fn take(state: &State, asked: &Asked, path: &str) -> Answer {
     }
 }
 
-/// A blob, or the end of it that a Range header asks for.
+/// The bytes that a Range header asks for; `None` for the end where it names none.
+pub fn range(asked: &Asked) -> Option<(usize, Option<usize>)> {
+    let (from, last) = asked.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
+    Some((from.parse().ok()?, last.parse().ok().map(|last: usize| last + 1)))
+}
+
+/// A blob, or the part of it that a Range header asks for.
 pub fn part(asked: &Asked, bytes: &[u8]) -> Answer {
-    let from = asked.header("range").and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
-    match from {
-        Some(from) if from < bytes.len() => Answer::new(206, &bytes[from..])
-            .header("Content-Range", format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len())),
+    match range(asked).map(|(from, end)| (from, end.unwrap_or(bytes.len()))) {
+        Some((from, end)) if from < end && end <= bytes.len() => Answer::new(206, &bytes[from..end])
+            .header("Content-Range", format!("bytes {from}-{}/{}", end - 1, bytes.len())),
         _ => Answer::new(200, bytes).header("Accept-Ranges", "bytes"),
     }
 }

@@ -40,7 +40,7 @@ pub struct Push {
     /// All images of the store that have this repository in their name
     #[arg(short, long, conflicts_with = "destination")]
     pub all_tags: bool,
-    /// Pack layers: gzip or zstd
+    /// Pack layers: gzip, zstd or zstd:chunked
     #[arg(long, value_name = "FORMAT", value_parser = ["gzip", "zstd", "zstd:chunked"], hide_possible_values = true)]
     pub compression_format: Option<String>,
     /// How hard to pack: 1 to 9 for gzip, 1 to 20 for zstd

@@ -19,7 +19,7 @@ const MAX_PATH: usize = 4095;
 
 /// What an entry makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::store) enum Kind {
     File,
     HardLink,
     SymbolicLink,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 
 /// An entry, with everything that headers before it say.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(in crate::store) struct Entry {
     pub kind: Kind,
     /// As it stands in the archive.
     pub path: Vec<u8>,
@@ -50,7 +50,7 @@ pub(super) struct Entry {
 }
 
 /// A tar stream.
-pub(super) struct Archive<'a> {
+pub(in crate::store) struct Archive<'a> {
     source: &'a mut dyn BufRead,
     /// Content of the current entry that was not read yet, and the padding after it.
     left: u64,

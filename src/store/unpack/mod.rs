@@ -12,7 +12,7 @@
 //!
 //! Folders are open to us alone until all is unpacked; then they get their owners, modes and times, deepest first.
 
-mod archive;
+pub(super) mod archive;
 mod folders;
 #[cfg(test)]
 mod hostile;

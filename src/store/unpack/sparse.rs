@@ -10,7 +10,7 @@ const MAX_REAL_SIZE: u64 = 1 << 40;
 
 /// The map of a sparse file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Sparse {
+pub(in crate::store) struct Sparse {
     /// The size of the file.
     pub real_size: u64,
     /// Offset and length of each piece, in order.
