@@ -297,6 +297,19 @@ mod tests {
     }
 
     #[test]
+    fn xz_has_bounded_memory() {
+        // A dictionary of 4 GiB, in a header whose sum is right.
+        let mut packed = xz(&[7; 1000]);
+        assert_eq!((packed[12], packed[14], packed[15]), (2, 0x21, 1), "a block with LZMA2 alone");
+        packed[16] = 40;
+        let mut sum = flate2::Crc::new();
+        sum.update(&packed[12..20]);
+        packed[20..24].copy_from_slice(&sum.sum().to_le_bytes());
+        let error = inflate(&packed, 64, 4096).unwrap_err().to_string();
+        assert!(error.contains("more than 128 MiB of memory"), "{error}");
+    }
+
+    #[test]
     fn damage_is_an_error() {
         let plain = vec![7; 10_000];
         let (gz, zst) = (gzip(&plain), zstd::bulk::compress(&plain, 3).unwrap());

@@ -13,6 +13,8 @@
 //! Folders are open to us alone until all is unpacked; then they get their owners, modes and times, deepest first.
 
 pub(super) mod archive;
+#[cfg(test)]
+mod differential;
 mod folders;
 #[cfg(test)]
 mod hostile;
