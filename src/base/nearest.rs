@@ -1,10 +1,22 @@
 //! The name that somebody meant who wrote another.
 
+use super::error::Fault;
+
 /// Of some names the one that is at most two slips away.
 pub fn nearest_of<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     let near =
         names.map(|name| (slips(name, unknown), name)).filter(|(slips, name)| *slips <= 2 && *slips < name.len());
     near.min().map(|(_, name)| name.to_owned())
+}
+
+impl Fault {
+    /// With the name that may have been meant as advice, if one is near.
+    pub fn meant<'a>(self, unknown: &str, names: impl Iterator<Item = &'a str>) -> Self {
+        match nearest_of(unknown, names) {
+            Some(name) => self.hint(format!("did you mean `{name}`?")),
+            None => self,
+        }
+    }
 }
 
 /// How many letters are wrong, missing, too many or swapped with their neighbour (optimal string alignment).

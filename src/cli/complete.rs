@@ -132,11 +132,7 @@ fn image_names(index: &[u8]) -> Vec<String> {
     let index: serde_json::Value = serde_json::from_slice(index).unwrap_or_default();
     let manifests = index["manifests"].as_array().map(Vec::as_slice).unwrap_or_default();
     let full = manifests.iter().filter_map(|m| m["annotations"]["org.opencontainers.image.ref.name"].as_str());
-    full.map(|name| {
-        let short = name.strip_prefix("docker.io/library/").or_else(|| name.strip_prefix("docker.io/")).unwrap_or(name);
-        short.strip_suffix(":latest").unwrap_or(short).to_owned()
-    })
-    .collect()
+    full.map(crate::image::short_name).collect()
 }
 
 #[cfg(test)]

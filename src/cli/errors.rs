@@ -169,6 +169,7 @@ fn translate(error: &clap::Error, path: &str) -> Fault {
         ErrorKind::MissingSubcommand => usage(format!("`{path}` needs a command")),
         ErrorKind::MissingRequiredArgument => {
             let names = arg.replace(['<', '>'], "").replace("...", "");
+            let names = if names.starts_with("--") { flag(&names).to_owned() } else { names };
             usage(format!("`{path}` needs `{}`", names.trim_end_matches("|--all|--latest")))
         }
         ErrorKind::InvalidValue if value.is_empty() => usage(format!("`{}` needs a value", flag(&arg))),
@@ -182,6 +183,8 @@ fn translate(error: &clap::Error, path: &str) -> Fault {
         }
         ErrorKind::ValueValidation => {
             let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            // What Rust says of a number.
+            let cause = cause.replace("invalid digit found in string", "it is not a number");
             usage(format!("`{}` cannot be `{value}`{cause}", flag(&arg)))
         }
         ErrorKind::ArgumentConflict => {
@@ -231,11 +234,7 @@ mod tests {
         );
         check("box run --rm=maybe alpine", "`--rm` cannot be `maybe`", &["it is one of: true, false"]);
         check("box run --name", "`--name` needs a value", &[]);
-        check(
-            "box run --stop-timeout soon alpine",
-            "`--stop-timeout` cannot be `soon`: invalid digit found in string",
-            &[],
-        );
+        check("box run --stop-timeout soon alpine", "`--stop-timeout` cannot be `soon`: it is not a number", &[]);
         check("box stop -a web", "`--all` and `CONTAINER` do not go together", &[]);
         check("box --root", "`--root` needs a value", &[]);
         check("box attach a b", "`box attach` does not know what to do with `b`", &[]);

@@ -29,12 +29,17 @@ pub fn logs(args: &Logs, globals: &Globals) -> Result<u8> {
     // Several that are followed are followed at once, each by a thread; nothing forks any more.
     let results: Vec<Result<()>> = match args.follow && containers.len() > 1 {
         true => std::thread::scope(|scope| {
-            let (query, names) = (&query, args.names);
-            let follow = |container| scope.spawn(move || print_log(container, query, names));
-            let threads: Vec<_> = containers.iter().map(follow).collect();
+            let query = &query;
+            let follow = |(number, container)| {
+                scope.spawn(move || print_log(container, query, Look::of(args, number, container)))
+            };
+            let threads: Vec<_> = containers.iter().enumerate().map(follow).collect();
             threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
         }),
-        false => containers.iter().map(|container| print_log(container, &query, args.names)).collect(),
+        false => {
+            let all = containers.iter().enumerate();
+            all.map(|(number, container)| print_log(container, &query, Look::of(args, number, container))).collect()
+        }
     };
     for error in results.into_iter().filter_map(Result::err) {
         errors::report(&error);
@@ -63,10 +68,9 @@ fn query(args: &Logs) -> Result<LogQuery> {
 }
 
 /// A container's log to our stdout and stderr.
-fn print_log(container: &Container, query: &LogQuery, with_name: bool) -> Result<()> {
-    let prefix = if with_name { format!("{} ", container.config.name) } else { String::new() };
-    let mut out = Prefixed::new(io::BufWriter::with_capacity(1 << 16, io::stdout()), &prefix);
-    let mut err = Prefixed::new(io::BufWriter::new(io::stderr()), &prefix);
+fn print_log(container: &Container, query: &LogQuery, look: Look) -> Result<()> {
+    let mut out = Prefixed::new(io::BufWriter::with_capacity(1 << 16, io::stdout()), &look);
+    let mut err = Prefixed::new(io::BufWriter::new(io::stderr()), &look);
     container::logs(container, query, &mut |stream, bytes| match (bytes.is_empty(), stream) {
         (true, _) => out.writer.flush().and_then(|()| err.writer.flush()),
         (false, Stream::Stdout) => out.write(bytes),
@@ -78,28 +82,56 @@ fn print_log(container: &Container, query: &LogQuery, with_name: bool) -> Result
         .map_err(|error| fault(Kind::Other, format!("cannot write the log: {error}")))
 }
 
-/// A writer that puts the same text before each line.
+/// How a container's lines look: what stands before and after each.
+#[derive(Debug, Default)]
+struct Look {
+    before: String,
+    after: &'static str,
+}
+
+/// The colours in turn (ECMA-48): green, yellow, blue, magenta, cyan, red.
+const COLOURS: [u8; 6] = [32, 33, 34, 35, 36, 31];
+
+impl Look {
+    fn of(args: &Logs, number: usize, container: &Container) -> Self {
+        let name = match (args.names, args.color) {
+            (true, _) => format!("{} ", container.config.name),
+            (false, true) => format!("{} ", container.config.id.short()),
+            (false, false) => String::new(),
+        };
+        match args.color {
+            true => Self { before: format!("\x1b[{}m{name}", COLOURS[number % COLOURS.len()]), after: "\x1b[0m" },
+            false => Self { before: name, after: "" },
+        }
+    }
+}
+
+/// A writer whose lines look so.
 struct Prefixed<'a, W: Write> {
     writer: W,
-    prefix: &'a str,
+    look: &'a Look,
     begins: bool,
 }
 
 impl<'a, W: Write> Prefixed<'a, W> {
-    fn new(writer: W, prefix: &'a str) -> Self {
-        Self { writer, prefix, begins: true }
+    fn new(writer: W, look: &'a Look) -> Self {
+        Self { writer, look, begins: true }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.prefix.is_empty() {
+        if self.look.before.is_empty() {
             return self.writer.write_all(bytes);
         }
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             if self.begins {
-                self.writer.write_all(self.prefix.as_bytes())?;
+                self.writer.write_all(self.look.before.as_bytes())?;
             }
-            self.writer.write_all(line)?;
             self.begins = line.ends_with(b"\n");
+            self.writer.write_all(line.strip_suffix(b"\n").unwrap_or(line))?;
+            if self.begins {
+                self.writer.write_all(self.look.after.as_bytes())?;
+                self.writer.write_all(b"\n")?;
+            }
         }
         Ok(())
     }
@@ -111,11 +143,16 @@ mod tests {
 
     #[test]
     fn each_line_gets_its_prefix_once() {
-        let mut out = Prefixed::new(Vec::new(), "web ");
-        for part in ["a", "b\nc\n", "", "d"] {
-            out.write(part.as_bytes()).unwrap();
+        for (before, after, expected) in
+            [("web ", "", "web ab\nweb c\nweb d"), ("<", ">", "<ab>\n<c>\n<d"), ("", "", "ab\nc\nd")]
+        {
+            let look = Look { before: before.to_owned(), after };
+            let mut out = Prefixed::new(Vec::new(), &look);
+            for part in ["a", "b\nc\n", "", "d"] {
+                out.write(part.as_bytes()).unwrap();
+            }
+            assert_eq!(String::from_utf8(out.writer).unwrap(), expected);
         }
-        assert_eq!(String::from_utf8(out.writer).unwrap(), "web ab\nweb c\nweb d");
     }
 
     #[test]

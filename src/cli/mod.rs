@@ -13,6 +13,8 @@ mod complete;
 mod cp;
 mod defaults;
 mod doctor;
+mod cleanup;
+mod clone;
 mod commit;
 mod diff;
 mod errors;
@@ -26,6 +28,7 @@ mod image;
 mod images;
 mod import;
 mod info;
+mod init;
 mod inspect;
 mod kill;
 mod life;
@@ -52,6 +55,7 @@ mod rights;
 mod rm;
 mod rmi;
 mod run;
+mod runlabel;
 mod save;
 mod secret;
 mod session;
@@ -60,7 +64,7 @@ mod stats;
 mod stop;
 mod system;
 mod tag;
-mod template;
+pub mod template;
 mod top;
 mod trust;
 mod unshare;
@@ -121,6 +125,7 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Run(args) => run::run(args, globals),
         Verb::Create(args) => run::create(args, globals),
         Verb::Start(args) => start::start(&args, globals),
+        Verb::Init(args) => init::init(&args, globals),
         Verb::Stop(args) => stop::stop(&args, globals),
         Verb::Restart(args) => stop::restart(&args, globals),
         Verb::Pause(args) => pause::pause(&args, globals),
@@ -183,6 +188,10 @@ fn dispatch_container(verb: ContainerVerb, globals: &Globals) -> Result<u8> {
         ContainerVerb::Run(args) => Verb::Run(args),
         ContainerVerb::Create(args) => Verb::Create(args),
         ContainerVerb::Start(args) => Verb::Start(args),
+        ContainerVerb::Init(args) => Verb::Init(args),
+        ContainerVerb::Clone(args) => return clone::clone(args, globals),
+        ContainerVerb::Cleanup(args) => return cleanup::cleanup(&args, globals),
+        ContainerVerb::Runlabel(args) => return runlabel::runlabel(&args, globals),
         ContainerVerb::Stop(args) => Verb::Stop(args),
         ContainerVerb::Restart(args) => Verb::Restart(args),
         ContainerVerb::Pause(args) => Verb::Pause(args),

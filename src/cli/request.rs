@@ -79,11 +79,10 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
             capabilities: options.configured.capabilities,
             stop_timeout: options.configured.stop_timeout,
         },
-        log_driver: match options.log_driver.as_deref() {
-            Some("json-file") => LogDriver::JsonFile,
-            Some("none") => LogDriver::None,
-            _ => LogDriver::K8sFile,
-        },
+        log_driver: LogDriver::ALL
+            .iter()
+            .find(|(word, _)| options.log_driver.as_deref() == Some(word))
+            .map_or(LogDriver::default(), |(_, driver)| *driver),
         limits: super::limits::limits(options.limits)?,
         tty: options.tty,
         interactive: options.interactive,

@@ -29,7 +29,7 @@ pub fn run(args: Run, globals: &Globals) -> Result<u8> {
     let mode = match request.detach {
         true => Mode::Detached,
         false => Mode::Attached(AttachOptions {
-            stdin: request.interactive && wants("stdin"),
+            stdin: request.interactive && wants("stdin") && !request.log_driver.passes(),
             stdout: wants("stdout"),
             stderr: wants("stderr"),
             tty: request.tty,
@@ -62,7 +62,7 @@ pub fn run(args: Run, globals: &Globals) -> Result<u8> {
 }
 
 /// For `--rmi`: the image goes, unless another container stands on it.
-fn remove_image(engine: &Engine, container: &Container) {
+pub fn remove_image(engine: &Engine, container: &Container) {
     if let Err(error) = container::remove_image(engine, &container.config.image_name(), false)
         && kind(&error) != Kind::InUse
     {

@@ -21,9 +21,7 @@ pub fn open(globals: &Globals) -> Result<Engine> {
 
 /// The image of a name or id.
 pub fn image(engine: &Engine, name: &str) -> Result<Image> {
-    let shown = name.escape_debug();
-    let missing = || Fault::new(Kind::NotFound, format!("no such image `{shown}`")).hint("box images");
-    image::find(&engine.store, name)?.ok_or_else(|| missing().into())
+    image::find(&engine.store, name)?.ok_or_else(|| image::missing(&engine.store, name))
 }
 
 /// When an image was made, in nanoseconds since 1970; 0 where it does not say.

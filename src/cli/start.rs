@@ -32,7 +32,7 @@ pub fn start(args: &Start, globals: &Globals) -> Result<u8> {
     };
     let container = container?;
     let mode = Mode::Attached(AttachOptions {
-        stdin: args.interactive && container.config.interactive,
+        stdin: args.interactive && container.config.interactive && !container.config.log_driver.passes(),
         stdout: true,
         stderr: true,
         tty: container.config.tty,

@@ -131,7 +131,7 @@ fn wished(request: &mut Request) -> Result<Vec<mounts::Mount>> {
 }
 
 /// Publish the record, under another name if a made-up one is taken.
-fn publish(engine: &Engine, mut config: Config, made_up: bool) -> Result<(Container, Lock)> {
+pub(super) fn publish(engine: &Engine, mut config: Config, made_up: bool) -> Result<(Container, Lock)> {
     for attempt in 1.. {
         match record::publish(&engine.dirs, config.clone()) {
             Err(error) if made_up && attempt <= 5 && crate::base::error::kind(&error) == Kind::NameInUse => {
@@ -164,6 +164,10 @@ fn check(request: &Request) -> Result<()> {
     if request.ipc == Namespace::Host && request.limits.shm_size.is_some() {
         return Err(fault(Kind::Usage, "`--shm-size` means nothing with `--ipc host`: the memory is the host's"));
     }
+    if request.tty && request.log_driver.passes() {
+        let text = format!("`--tty` and `--log-driver {}` do not go together", request.log_driver.word());
+        return Err(fault(Kind::Usage, text));
+    }
     if let Some(path) = request.cidfile.as_ref().filter(|path| path.exists()) {
         let text = format!("the container id file `{}` exists already", path.display());
         return Err(Fault::new(Kind::Usage, text).hint(format!("rm {}", path.display())).into());
@@ -176,7 +180,7 @@ fn check(request: &Request) -> Result<()> {
 }
 
 /// The image by the pull policy.
-fn find_image(
+pub(super) fn find_image(
     engine: &Engine,
     text: &str,
     (policy, tls_verify, platform): &(PullPolicy, Option<bool>, Option<Platform>),
@@ -190,11 +194,13 @@ fn find_image(
     };
     match (policy, found) {
         (PullPolicy::Never | PullPolicy::Missing, Some(image)) => Ok(image),
-        (PullPolicy::Never, None) => {
-            let which = platform.as_ref().map(|platform| format!(" for {platform}")).unwrap_or_default();
-            let missing = format!("no such image `{}`{which}", text.escape_debug());
-            Err(Fault::new(Kind::NotFound, missing).hint(format!("box pull {text}")).into())
-        }
+        (PullPolicy::Never, None) => Err(match platform {
+            Some(platform) => {
+                let missing = format!("no such image `{}` for {platform}", text.escape_debug());
+                Fault::new(Kind::NotFound, missing).hint(format!("box pull --platform {platform} {text}")).into()
+            }
+            None => image::missing(&engine.store, text),
+        }),
         // What there is serves where no registry answers; a lie or an interruption is told.
         (PullPolicy::Newer, Some(image)) => pull().or_else(|error| match crate::base::error::kind(&error) {
             Kind::Registry | Kind::NotFound => Ok(image),
@@ -211,7 +217,7 @@ fn request_image(request: &Request) -> &str {
     }
 }
 
-fn image_root(text: &str, image: &Image) -> RootSource {
+pub(super) fn image_root(text: &str, image: &Image) -> RootSource {
     let name = super::images::name_meant(image, text).or_else(|| image.names.first().cloned());
     let name = name.unwrap_or_else(|| image.id.to_string());
     let layers = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();

@@ -38,6 +38,8 @@ pub struct ExecRequest {
     pub privileged: bool,
     /// `--detach-keys`, parsed.
     pub detach_keys: Vec<u8>,
+    /// `--preserve-fds`: so many descriptors from 3 on go along.
+    pub preserve_fds: u32,
 }
 
 /// Run a command in a running container; its exit code, or 0 when detached.
@@ -82,7 +84,8 @@ pub fn exec(engine: &Engine, container: &Container, request: ExecRequest, termin
     timing::phase("prepare");
     let cgroup = run.cgroup.as_ref().map(|cgroup| cgroup.of_process(run.pid));
     let owner = hooks::Owner { id: config.id.as_str(), bundle: &container.dir };
-    let target = ExecTarget { pidfd: pidfd.as_fd(), cgroup: cgroup.as_ref(), filter, owner, preserve_fds: 0 };
+    let target =
+        ExecTarget { pidfd: pidfd.as_fd(), cgroup: cgroup.as_ref(), filter, owner, preserve_fds: request.preserve_fds };
     if request.detach {
         // Somebody has to wait for it: until then it holds the container's process namespace, and the init that would
         // adopt it need not be one that reaps.

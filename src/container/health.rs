@@ -5,7 +5,7 @@
 //! container must not need to fork afterwards.
 
 use super::happened;
-use super::life::{Healthcheck, OnFailure};
+use super::life::{Healthcheck, OnFailure, Startup};
 use super::record::{Container, Status};
 use crate::base::dirs::Dirs;
 use crate::base::error::{Kind, fault};
@@ -55,6 +55,8 @@ const LIMIT: u64 = 16 << 20;
 const ALL_OUTPUT: usize = 1 << 20;
 /// The code of a process that checked: the container has just become unhealthy.
 pub(super) const BECAME_UNHEALTHY: i32 = 3;
+/// The same: a check of a container that comes up has failed.
+const NOT_YET: i32 = 4;
 
 impl Container {
     pub(super) fn health_path(&self) -> PathBuf {
@@ -227,6 +229,8 @@ pub fn check_now(engine: &Engine, container: &Container) -> Result<Health> {
 pub(super) struct Watch<'a> {
     target: Target<'a>,
     check: Option<&'a Healthcheck>,
+    /// What is checked first, and how often that has succeeded and failed.
+    startup: Option<(&'a Startup, u32, u32)>,
     /// When the run began, on the clock of `timing::now`, as all moments here.
     begun: i64,
     next_check: Option<i64>,
@@ -245,6 +249,7 @@ impl<'a> Watch<'a> {
         let mut watch = Self {
             target,
             check: life.health.as_ref(),
+            startup: life.health.as_ref().and_then(|check| Some((check.startup.as_deref()?, 0, 0))),
             begun,
             next_check: None,
             checker: None,
@@ -257,8 +262,12 @@ impl<'a> Watch<'a> {
 
     /// When the next check is due: an interval from now.
     fn plan(&mut self) {
-        let Some(check) = self.check.filter(|check| check.interval > 0) else { return };
         let now = timing::now();
+        if let Some((startup, ..)) = self.startup {
+            self.next_check = Some(now.saturating_add(startup.check.interval.max(1_000_000)));
+            return;
+        }
+        let Some(check) = self.check.filter(|check| check.interval > 0) else { return };
         let starting = now - self.begun < check.start_period && status(self.target.container) == "starting";
         let interval = if starting { check.start_interval.min(check.interval) } else { check.interval };
         self.next_check = Some(now.saturating_add(interval.max(1_000_000)));
@@ -294,9 +303,16 @@ impl<'a> Watch<'a> {
                 let _ = process::set_parent_death_signal(signal::SIGKILL);
                 let _ = signals::reset();
                 let age = timing::now() - self.begun;
-                let code = match check(Target { age, ..self.target }, how) {
-                    Ok((_, true)) => BECAME_UNHEALTHY,
-                    _ => 0,
+                let target = Target { age, ..self.target };
+                let code = match self.startup {
+                    Some((startup, ..)) => match run(target, &startup.check) {
+                        Ok((0, _)) => 0,
+                        _ => NOT_YET,
+                    },
+                    None => match check(target, how) {
+                        Ok((_, true)) => BECAME_UNHEALTHY,
+                        _ => 0,
+                    },
                 };
                 process::exit_now(code)
             }
@@ -311,9 +327,29 @@ impl<'a> Watch<'a> {
             return false;
         }
         self.checker = None;
+        if let Some((startup, succeeded, failed)) = &mut self.startup {
+            *(if code == 0 { &mut *succeeded } else { &mut *failed }) += 1;
+            let (is_up, gives_up) =
+                (*succeeded >= startup.successes, startup.check.retries > 0 && *failed >= startup.check.retries);
+            if is_up {
+                self.startup = None;
+            }
+            self.plan();
+            if gives_up && !is_up {
+                self.act(OnFailure::Restart);
+            }
+            return true;
+        }
         self.plan();
-        let on_failure = self.check.map(|check| check.on_failure).unwrap_or_default();
-        if code == BECAME_UNHEALTHY && on_failure != OnFailure::None {
+        if code == BECAME_UNHEALTHY {
+            self.act(self.check.map(|check| check.on_failure).unwrap_or_default());
+        }
+        true
+    }
+
+    /// Do what is to follow on bad health.
+    fn act(&mut self, on_failure: OnFailure) {
+        if on_failure != OnFailure::None {
             let container = self.target.container;
             let number = match on_failure {
                 OnFailure::Kill => signal::SIGKILL,
@@ -328,7 +364,6 @@ impl<'a> Watch<'a> {
             self.kill_at = Some(timing::now().saturating_add(patience));
             self.next_check = None;
         }
-        true
     }
 
     /// The container has ended: nobody waits for a check that still runs.

@@ -3,7 +3,6 @@
 use super::config::{Config, RootSource};
 use super::mounts::{Mount, Source};
 use super::record::{Container, Status};
-use super::request::LogDriver;
 use super::secrets::{Delivery, Given};
 use crate::base::signal;
 use crate::base::time::rfc3339;
@@ -230,11 +229,6 @@ fn config_keys(config: &Config) -> Value {
 fn log_config(container: &Container) -> Value {
     let options = &container.config.life.log;
     let kept = super::logs::config(container);
-    let driver = match container.config.log_driver {
-        LogDriver::K8sFile => "k8s-file",
-        LogDriver::JsonFile => "json-file",
-        LogDriver::None => "none",
-    };
     let mut config = Map::new();
     let mut put = |key: &str, value: Option<String>| {
         value.map(|value| config.insert(key.to_owned(), Value::String(value)));
@@ -243,7 +237,7 @@ fn log_config(container: &Container) -> Value {
     put("max-file", options.max_files.map(|count| count.to_string()));
     put("tag", options.tag.clone());
     json!({
-        "Type": driver,
+        "Type": container.config.log_driver.word(),
         "Config": config,
         "Path": kept.path.display().to_string(),
         "Tag": options.tag.clone().unwrap_or_default(),

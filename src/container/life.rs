@@ -141,6 +141,18 @@ pub struct Healthcheck {
     pub log_count: usize,
     /// How many bytes of each; 0: all.
     pub log_size: usize,
+    /// What is checked in its place until that has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup: Option<Box<Startup>>,
+}
+
+/// `--health-startup-…`: the check while a container comes up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Startup {
+    /// Its command and times; `retries` failures start the container anew, 0: never.
+    pub check: Healthcheck,
+    /// So many successes end it.
+    pub successes: u32,
 }
 
 /// `--health-on-failure`.
@@ -181,6 +193,16 @@ pub struct HealthWords {
     pub log_size: Option<usize>,
     /// `--no-healthcheck`.
     pub none: bool,
+    /// `--health-startup-cmd`.
+    pub startup_cmd: Option<String>,
+    /// `--health-startup-interval`.
+    pub startup_interval: Option<String>,
+    /// `--health-startup-timeout`.
+    pub startup_timeout: Option<String>,
+    /// `--health-startup-retries`.
+    pub startup_retries: Option<u32>,
+    /// `--health-startup-success`.
+    pub startup_success: Option<u32>,
 }
 
 const SECOND: i64 = 1_000_000_000;
@@ -198,6 +220,7 @@ impl Healthcheck {
             on_failure: OnFailure::None,
             log_count: 5,
             log_size: 500,
+            startup: None,
         }
     }
 
@@ -236,7 +259,7 @@ impl Healthcheck {
             },
             (false, None) => match image.and_then(Self::of_image) {
                 Some(check) => check,
-                None if words.asks_for_details() => {
+                None if words.asks_for_details() || words.startup_cmd.is_some() => {
                     let text = "there is no health check to change: the image has none, and `--health-cmd` is missing";
                     return Err(fault(Kind::Usage, text));
                 }
@@ -271,6 +294,9 @@ impl Healthcheck {
             Some("stop") => OnFailure::Stop,
             Some(_) => OnFailure::None,
         };
+        if let Some(startup) = Startup::decide(words)? {
+            self.startup = Some(Box::new(startup));
+        }
         Ok(())
     }
 
@@ -281,6 +307,35 @@ impl Healthcheck {
             Some((_, words)) => ["/bin/sh", "-c"].into_iter().map(str::to_owned).chain(words.to_vec()).collect(),
             None => Vec::new(),
         }
+    }
+}
+
+impl Startup {
+    /// What the words say; `None` without a command.
+    fn decide(words: &HealthWords) -> Result<Option<Self>> {
+        let Some(test) = words.startup_cmd.as_deref().map(command).transpose()?.flatten() else {
+            let details = words.startup_interval.is_some()
+                || words.startup_timeout.is_some()
+                || words.startup_retries.is_some()
+                || words.startup_success.is_some();
+            return match details {
+                true => Err(fault(
+                    Kind::Usage,
+                    "`--health-startup-…` says how `--health-startup-cmd` is run: that is missing",
+                )),
+                false => Ok(None),
+            };
+        };
+        let mut check = Healthcheck { retries: words.startup_retries.unwrap_or(0), ..Healthcheck::of(test) };
+        for (flag, text, field) in [
+            ("--health-startup-interval", &words.startup_interval, &mut check.interval),
+            ("--health-startup-timeout", &words.startup_timeout, &mut check.timeout),
+        ] {
+            if let Some(text) = text {
+                *field = duration(flag, text)?.max(1);
+            }
+        }
+        Ok(Some(Self { check, successes: words.startup_success.unwrap_or(0).max(1) }))
     }
 }
 
@@ -335,8 +390,12 @@ pub struct LogOptions {
     pub max_files: Option<u32>,
     /// `path`: the first file, absolute.
     pub path: Option<PathBuf>,
-    /// `tag`: the journal's `CONTAINER_TAG`.
+    /// `tag`: what records are called, with the words of [`super::logs::TAG_WORDS`] in it.
     pub tag: Option<String>,
+    /// `labels`: the labels that each record has.
+    pub labels: Vec<String>,
+    /// `env`: the variables that each record has.
+    pub env: Vec<String>,
 }
 
 impl LogOptions {
@@ -356,11 +415,18 @@ impl LogOptions {
                     options.max_files = Some(count.max(1));
                 }
                 "path" => options.path = Some(std::path::absolute(value)?),
-                "tag" => options.tag = Some(value.to_owned()),
+                "tag" if super::logs::is_tag(value) => options.tag = Some(value.to_owned()),
+                "tag" => {
+                    let words = super::logs::TAG_WORDS.map(|word| format!("{{{{.{word}}}}}")).join(" ");
+                    let text = format!("`--log-opt {}`: there is no such value", text.escape_debug());
+                    return Err(Fault::new(Kind::Usage, text).hint(format!("the values are: {words}")).into());
+                }
+                "labels" => options.labels = value.split(',').map(str::to_owned).collect(),
+                "env" => options.env = value.split(',').map(str::to_owned).collect(),
                 _ => {
                     let text = format!("`--log-opt`: there is no option `{}`", key.escape_debug());
                     return Err(Fault::new(Kind::Usage, text)
-                        .hint("the options are: max-size max-file path tag")
+                        .hint("the options are: max-size max-file path tag labels env")
                         .into());
                 }
             }
@@ -372,8 +438,9 @@ impl LogOptions {
 impl Life {
     /// Whether its monitor may ever start it again.
     pub fn may_restart(&self) -> bool {
-        let health = self.health.as_ref().map(|check| check.on_failure);
-        self.restart != RestartPolicy::No || health == Some(OnFailure::Restart)
+        let check = self.health.as_ref();
+        let by_health = check.is_some_and(|check| check.on_failure == OnFailure::Restart || check.startup.is_some());
+        self.restart != RestartPolicy::No || by_health
     }
 }
 
@@ -462,7 +529,9 @@ mod tests {
         let options = words(&["max-size=1m", "max-file=2", "path=/x", "tag=t"]).unwrap();
         assert_eq!((options.max_size, options.max_files), (Some(1 << 20), Some(2)));
         assert_eq!((options.path, options.tag), (Some("/x".into()), Some("t".into())));
-        for wrong in ["max-size", "max-size=x", "max-file=-1", "nope=1"] {
+        assert_eq!(words(&["max-size=-1"]).unwrap().max_size, Some(0));
+        assert_eq!(words(&["tag={{.Name}}/{{ .ID }}"]).unwrap().tag.as_deref(), Some("{{.Name}}/{{ .ID }}"));
+        for wrong in ["tag={{.Nope}}", "tag={{", "max-size", "max-size=x", "max-file=-1", "nope=1"] {
             assert!(words(&[wrong]).is_err(), "{wrong}");
         }
     }

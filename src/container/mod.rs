@@ -1,6 +1,7 @@
 //! A container's life: request, config, spec, record, then one verb a file.
 
 mod again;
+mod clone;
 mod collect;
 mod commit;
 pub mod config;
@@ -19,7 +20,7 @@ mod inspect;
 pub mod life;
 pub mod limits;
 mod list;
-mod logs;
+pub mod logs;
 mod mount;
 pub mod mounts;
 mod names;
@@ -28,6 +29,7 @@ mod network_inspect;
 mod network_live;
 mod networks;
 mod owners;
+mod passed;
 mod prune;
 mod pause;
 pub mod record;
@@ -51,6 +53,7 @@ mod view;
 mod volume_files;
 mod wait;
 
+pub use clone::{CloneRequest, clone};
 pub use collect::{collect, collect_behind};
 pub use commit::{CommitRequest, commit, export};
 pub use copy::{CopyOptions, Side, copy, extract, split_path};
@@ -73,7 +76,7 @@ pub use remove::{RemoveOptions, Removing, prepare_removal, remove};
 pub use rename::rename;
 pub use restart::restart;
 pub use size::{Size, size};
-pub use start::{Mode, Started, Terminal, attach, start};
+pub use start::{Mode, Started, Terminal, attach, init, start};
 pub use stop::{StopOptions, Stopping, ask, kill, stop, stopped};
 pub use update::update;
 pub use usage::{ContainerUsage, ImageUsage, Usage, usage};

@@ -403,7 +403,12 @@ fn read_name(path: &std::path::Path) -> Option<Config> {
 ///
 /// Errors: [`Kind::NotFound`]; [`Kind::Usage`] for a prefix of several.
 pub fn find(dirs: &Dirs, text: &str) -> Result<Container> {
-    let missing = || Fault::new(Kind::NotFound, format!("no such container `{}`", text.escape_debug()));
+    let missing = || {
+        let names = std::fs::read_dir(dirs.names()).into_iter().flatten().flatten();
+        let names: Vec<String> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let fault = Fault::new(Kind::NotFound, format!("no such container `{}`", text.escape_debug()));
+        fault.meant(text, names.iter().map(String::as_str))
+    };
     if super::names::is_valid(text)
         && let Some(config) = read_name(&dirs.names().join(text))
     {

@@ -172,6 +172,34 @@ pub enum LogDriver {
     K8sFile,
     /// docker's JSON lines.
     JsonFile,
+    /// systemd's journal.
+    Journald,
+    /// The container has the caller's own streams, which must be no terminal; nothing is kept.
+    Passthrough,
+    /// The same, and they may be one.
+    PassthroughTty,
     /// Nothing is kept.
     None,
+}
+
+impl LogDriver {
+    /// All of them by their words.
+    pub const ALL: [(&str, Self); 6] = [
+        ("k8s-file", Self::K8sFile),
+        ("json-file", Self::JsonFile),
+        ("journald", Self::Journald),
+        ("none", Self::None),
+        ("passthrough", Self::Passthrough),
+        ("passthrough-tty", Self::PassthroughTty),
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, driver)| *driver == self).map_or("", |(word, _)| word)
+    }
+
+    /// Whether the container has the caller's streams.
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Passthrough | Self::PassthroughTty)
+    }
 }

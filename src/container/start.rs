@@ -6,7 +6,9 @@ use super::foreign::{self, Foreign};
 use super::happened;
 use super::health::{Target, Watch};
 use super::life::RestartPolicy;
+use super::passed::Passed;
 use super::record::{Container, Exit, Run, Status};
+use super::request::LogDriver;
 use super::root::{self, Fuse, Prepared};
 use super::{host, limits, mounts, network as names, network_live, rights, secrets, spec};
 use crate::base::dirs::Dirs;
@@ -102,8 +104,12 @@ pub(super) fn launch(
     };
     timing::phase("prepare");
     // The lock goes with the fork: the child's copy keeps it when ours is closed, with the closure.
+    let kept = plan.passed.as_ref().map(Passed::again).transpose()?;
     let mut connection = monitor::fork(move |connection| {
-        let anew = || prepare(engine, &container.clone().with_updates(), &Mode::Detached, terminal);
+        let anew = || {
+            let plan = prepare(engine, &container.clone().with_updates(), &Mode::Detached, terminal)?;
+            Ok(Plan { passed: kept.as_ref().map(Passed::again).transpose()?, ..plan })
+        };
         supervise(&engine.dirs, container, plan, lock, connection, events, &anew)
     })?;
     monitor::await_started(&mut connection).with_context(named)?;
@@ -112,6 +118,24 @@ pub(super) fn launch(
         Mode::Detached => Ok(Started::Running),
         Mode::Attached(options) => attend(container, connection, &options, terminal),
     }
+}
+
+/// Do what a start does before it forks, and let go of it. Errors: those of a start, or that it is not at rest.
+pub fn init(engine: &Engine, container: &Container, terminal: Terminal<'_>) -> Result<()> {
+    let container = &container.clone().with_updates();
+    let deed = || format!("cannot prepare container `{}`", container.config.name);
+    let before = container.status();
+    let Some(_lock) = Lock::try_acquire(&container.lock_path(), Share::Exclusive)? else {
+        let text = format!("it is {}", before.word());
+        return Err(fault(Kind::WrongState, text)).with_context(deed);
+    };
+    let prepared = prepare(engine, container, &Mode::Detached, terminal);
+    let _ = crate::base::fs::remove_tree(&container.run_dir);
+    // How the last run ended is still so.
+    if let Status::Exited(exit) = before {
+        container.write_exit(&exit)?;
+    }
+    prepared.map(drop).with_context(deed)
 }
 
 /// Be attached until the end.
@@ -156,6 +180,7 @@ struct Plan {
     trees: Vec<runtime::Tree>,
     restarts: u32,
     cgroup: Option<limits::Plan>,
+    passed: Option<Passed>,
 }
 
 /// Everything on disk that a run needs, made before the fork.
@@ -173,6 +198,8 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
         NetworkMode::Host => Vec::new(),
         _ => network::bind_ports(&mut ports, &|pid| owner(engine, pid))?,
     };
+    super::logs::check(container)?;
+    let passed = Passed::of(config, terminal)?;
     let secrets = secrets::read(engine, &config.secrets)?;
     engine.enter()?;
     match std::fs::create_dir(&container.run_dir) {
@@ -203,7 +230,7 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     } else {
         None
     };
-    Ok(Plan { spec, root, size, listeners, network, ports, trees, restarts: 0, cgroup })
+    Ok(Plan { spec, root, size, listeners, network, ports, trees, restarts: 0, cgroup, passed })
 }
 
 /// The container whose monitor this is.
@@ -311,7 +338,9 @@ fn finish(dirs: &Dirs, container: &Container, exit: &Exit, lock: Lock) {
 /// Give up what this monitor has no need of any more. After the start is reported: nobody waits for it.
 fn confine(dirs: &Dirs, container: &Container, live: &Live) {
     let config = &container.config;
-    let alone = matches!(config.network, NetworkMode::None | NetworkMode::Host) && live.fuse.is_none();
+    let alone = matches!(config.network, NetworkMode::None | NetworkMode::Host)
+        && live.fuse.is_none()
+        && config.log_driver != LogDriver::Journald;
     let duty = match () {
         () if config.life.restart != RestartPolicy::No || config.life.health.is_some() => Duty::Run,
         // Somebody else's program is run at the end, and does what it likes.
@@ -353,7 +382,10 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
         _ => None,
     };
     let tree = if mapped { plan.root.tree()? } else { None };
-    let (stdio, mut streams) = stdio(config, plan.size)?;
+    let (stdio, mut streams) = match plan.passed {
+        Some(passed) => (passed.into_stdio(), Some(Streams::Passed)),
+        None => stdio(config, plan.size)?,
+    };
     let accounts = rights::accounts::of(config);
     // Before init, which is born into it.
     let cgroup = limits::Held::make(plan.cgroup.as_ref())?;

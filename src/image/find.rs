@@ -75,7 +75,7 @@ pub fn names_of(store: &Store, text: &str) -> Result<Vec<String>> {
             return Ok(found);
         }
     }
-    Err(missing(text))
+    Err(missing(store, text))
 }
 
 /// How an image was asked for.
@@ -119,9 +119,14 @@ pub(super) fn configured(text: &str) -> Result<Vec<Reference>> {
 }
 
 /// The error for an image that is not stored.
-pub(super) fn missing(text: &str) -> anyhow::Error {
+pub fn missing(store: &Store, text: &str) -> anyhow::Error {
     let shown = text.escape_debug();
-    Fault::new(Kind::NotFound, format!("there is no image `{shown}`")).hint(format!("box pull {shown}")).into()
+    let entries = store.entries().unwrap_or_default();
+    let names: Vec<String> = entries.iter().flat_map(|entry| &entry.names).map(|name| name::short(name)).collect();
+    Fault::new(Kind::NotFound, format!("there is no image `{shown}`"))
+        .meant(text, names.iter().map(String::as_str))
+        .hint(format!("box pull {shown}"))
+        .into()
 }
 
 fn by_reference<'a>(entries: &'a [Entry], reference: &Reference) -> Option<(&'a Entry, By)> {

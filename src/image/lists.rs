@@ -136,7 +136,7 @@ pub(super) fn is_index(media_type: &str) -> bool {
 /// The images that a stored name, id or list stands for, as rows of an index. `all`: every image of a list.
 pub(super) fn rows_of(store: &Store, text: &str, all: bool, platform: &Platform) -> Result<Vec<Value>> {
     let entries = store.entries()?;
-    let (entry, _) = find_entry(store, &entries, text)?.ok_or_else(|| missing(text))?;
+    let (entry, _) = find_entry(store, &entries, text)?.ok_or_else(|| missing(store, text))?;
     let bytes = store.read_blob(&entry.manifest.digest, DOCUMENT_LIMIT)?;
     rows_of_document(&bytes, &entry.manifest, all, platform, |digest, limit| store.read_blob(digest, limit))
 }
@@ -235,7 +235,7 @@ pub fn annotate_list(store: &Store, list: &str, image: Option<&str>, marks: &Mar
         Some(digest) => digest.to_string(),
         None => {
             let rows = rows_of(store, image, false, &Platform::host())?;
-            rows.first().and_then(digest_of).map(str::to_owned).ok_or_else(|| missing(image))?
+            rows.first().and_then(digest_of).map(str::to_owned).ok_or_else(|| missing(store, image))?
         }
     };
     edit(store, list, |index| {

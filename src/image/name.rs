@@ -35,6 +35,13 @@ pub fn of_layout(annotations: &std::collections::BTreeMap<String, String>) -> Op
     Reference::parse_with_default(text, "localhost").ok()
 }
 
+/// A name as short as it may be typed: without docker.io, localhost/ and `:latest`.
+pub fn short(name: &str) -> String {
+    let prefixes = ["docker.io/library/", "docker.io/", "localhost/"];
+    let short = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
+    short.strip_suffix(":latest").unwrap_or(short).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

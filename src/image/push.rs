@@ -51,7 +51,7 @@ pub struct Pushed {
 pub fn push(store: &Store, options: &PushOptions<'_>, progress: &dyn Progress) -> Result<Pushed> {
     let _lease = store.lease()?;
     let entries = store.entries()?;
-    let (entry, by) = find_entry(store, &entries, options.image)?.ok_or_else(|| missing(options.image))?;
+    let (entry, by) = find_entry(store, &entries, options.image)?.ok_or_else(|| missing(store, options.image))?;
     let destination = match (options.destination, &by) {
         (Some(text), _) => Destination::parse(text)?,
         (None, By::Name(name)) => {

@@ -33,7 +33,7 @@ pub fn remove(
     used_by: &dyn Fn(&Digest) -> Vec<String>,
 ) -> Result<Vec<Removed>> {
     let entries = store.entries()?;
-    let (entry, by) = find_entry(store, &entries, text)?.ok_or_else(|| missing(text))?;
+    let (entry, by) = find_entry(store, &entries, text)?.ok_or_else(|| missing(store, text))?;
     // An image whose manifest is damaged can still be removed; it has no id but that of its manifest.
     let id_of = |entry: &Entry| manifest(store, entry).map(|manifest| manifest.config.digest);
     let id = id_of(entry).unwrap_or_else(|_| entry.manifest.digest.clone());

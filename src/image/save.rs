@@ -56,7 +56,7 @@ pub fn save(
     };
     let mut images: Vec<Named> = Vec::new();
     for text in options.images {
-        let (entry, by) = find_entry(store, &entries, text)?.ok_or_else(|| missing(text))?;
+        let (entry, by) = find_entry(store, &entries, text)?.ok_or_else(|| missing(store, text))?;
         let outgoing = prepare(store, &open(store, entry)?.manifest.digest, shape, progress)
             .with_context(|| format!("cannot save `{}`", text.escape_debug()))?;
         // A name with a digest is no tag: nobody could load it as one.

@@ -16,7 +16,7 @@ pub fn tag(store: &Store, from: &str, to: &str) -> Result<String> {
     }
     let _lease = store.lease()?;
     let entries = store.entries()?;
-    let (entry, _) = find_entry(store, &entries, from)?.ok_or_else(|| missing(from))?;
+    let (entry, _) = find_entry(store, &entries, from)?.ok_or_else(|| missing(store, from))?;
     let name = reference.stored_name();
     store.tag(&name, &entry.manifest, entry.list.as_ref())?;
     Ok(name)
@@ -27,7 +27,7 @@ pub fn tag(store: &Store, from: &str, to: &str) -> Result<String> {
 /// Errors: a name that is not one of its names ([`Kind::NotFound`]); nothing is taken away then.
 pub fn untag(store: &Store, image: &str, names: &[String]) -> Result<()> {
     let entries = store.entries()?;
-    let (entry, _) = find_entry(store, &entries, image)?.ok_or_else(|| missing(image))?;
+    let (entry, _) = find_entry(store, &entries, image)?.ok_or_else(|| missing(store, image))?;
     let mut going = if names.is_empty() { entry.names.clone() } else { Vec::new() };
     for name in names {
         match find_entry(store, &entries, name)? {

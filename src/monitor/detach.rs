@@ -1,6 +1,6 @@
 //! Detach keys: what the user types to leave a container running.
 
-use crate::base::error::{Kind, fault};
+use crate::base::error::{Fault, Kind};
 use anyhow::Result;
 
 /// Parse docker's notation: characters and `ctrl-X` separated by commas, as `ctrl-p,ctrl-q`; empty for none.
@@ -9,8 +9,8 @@ pub fn parse_detach_keys(text: &str) -> Result<Vec<u8>> {
         return Ok(Vec::new());
     }
     text.split(',').map(key).collect::<Option<Vec<u8>>>().ok_or_else(|| {
-        let message = format!("cannot parse detach keys `{}`", text.escape_debug());
-        fault(Kind::Usage, message).context("each key is one character or ctrl- and one of a-z @ [ \\ ] ^ _")
+        let fault = Fault::new(Kind::Usage, format!("`{}` are no detach keys", text.escape_debug()));
+        fault.hint("each is a character, or ctrl- and one of a-z @ [ \\ ] ^ _, such as ctrl-p,ctrl-q").into()
     })
 }
 

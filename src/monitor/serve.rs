@@ -91,6 +91,7 @@ pub fn serve(session: Session<'_>) -> Result<Finished> {
             set_nonblocking(&master).context("cannot use the container's terminal")?;
             (None, [Some(master), None], true)
         }
+        Streams::Passed => (None, [None, None], false),
     };
     let clients = session.first.into_iter().filter_map(|connection| Client::new(connection).ok()).collect();
     let mut monitor = Monitor {

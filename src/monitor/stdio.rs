@@ -30,6 +30,8 @@ pub enum Streams {
     },
     /// The master of its terminal.
     Terminal(OwnedFd),
+    /// None: the container has streams of somebody else's.
+    Passed,
 }
 
 /// Make the pipes of a container without a terminal.

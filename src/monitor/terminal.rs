@@ -64,6 +64,7 @@ pub fn pump(
             let again = || master.try_clone().context(deed);
             (Some(again()?), [Some(Output::new(again()?, stdout)), None], Some(master))
         }
+        Streams::Passed => (None, [None, None], None),
     };
     let keys = options.tty.then_some(options.detach_keys.as_slice());
     let input = to.filter(|_| options.stdin).map(|to| Input::new(stdin, to, keys));

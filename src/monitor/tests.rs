@@ -41,7 +41,8 @@ impl Container {
     fn run(script: &str, how: How) -> Self {
         let folder = std::env::temp_dir().join(format!("box-mon-{}", ContainerId::random()));
         std::fs::create_dir(&folder).unwrap();
-        let log = LogConfig { driver: how.driver, path: folder.join("ctr.log"), max_size: how.max_size, max_files: 60 };
+        let log =
+            LogConfig { max_size: how.max_size, max_files: 60, ..LogConfig::new(how.driver, &folder.join("ctr.log")) };
         let socket = folder.join("attach");
         let (script, kept) = (script.to_owned(), log.clone());
         let mut first = fork(move |caller| {

@@ -148,7 +148,9 @@ pub fn load(dirs: &Dirs, name: &str) -> Result<Record> {
             return if file.exists() { load(dirs, name) } else { create(dirs, name, Wanted::default()) };
         }
         let text = format!("there is no network `{name}`");
+        let all = all(dirs);
         return Err(Fault::new(Kind::NotFound, text)
+            .meant(name, all.iter().map(|network| network.name.as_str()))
             .hint(format!("box network create {name}"))
             .hint("box network ls")
             .into());

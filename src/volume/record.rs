@@ -96,7 +96,7 @@ impl Volume {
                 return Ok(lock);
             }
         }
-        Err(missing(&self.record.name))
+        Err(fault(Kind::NotFound, format!("volume `{}` has just been removed", self.record.name)))
     }
 
     /// Whether no container has used it yet.
@@ -230,7 +230,7 @@ pub fn check_name(name: &str) -> Result<()> {
 /// Errors: [`Kind::NotFound`]; [`Kind::Usage`] for the beginning of several names.
 pub fn find(dirs: &Dirs, text: &str) -> Result<Volume> {
     if check_name(text).is_err() {
-        return Err(missing(text));
+        return Err(missing(dirs, text));
     }
     if let Some(volume) = load(dirs, text) {
         return Ok(volume);
@@ -239,7 +239,7 @@ pub fn find(dirs: &Dirs, text: &str) -> Result<Volume> {
     match (found.pop(), found.is_empty()) {
         (Some(volume), true) => Ok(volume),
         (Some(_), false) => Err(fault(Kind::Usage, format!("`{text}` is the beginning of several volumes' names"))),
-        (None, _) => Err(missing(text)),
+        (None, _) => Err(missing(dirs, text)),
     }
 }
 
@@ -258,9 +258,11 @@ pub fn all(dirs: &Dirs) -> Vec<Volume> {
     all
 }
 
-fn missing(name: &str) -> anyhow::Error {
+fn missing(dirs: &Dirs, name: &str) -> anyhow::Error {
     let text = format!("no such volume `{}`", name.escape_debug());
-    Fault::new(Kind::NotFound, text).hint("box volume ls").into()
+    let all = all(dirs);
+    let names = all.iter().map(|volume| volume.record.name.as_str());
+    Fault::new(Kind::NotFound, text).meant(name, names).hint("box volume ls").into()
 }
 
 #[cfg(test)]

@@ -283,8 +283,10 @@ pub fn find(dirs: &Dirs, text: &str) -> Result<Secret> {
         (Some(secret), true) => Ok(secret),
         (Some(_), false) => Err(fault(Kind::Usage, format!("`{text}` is the beginning of several secrets' ids"))),
         (None, _) => {
-            let text = format!("no such secret `{}`", text.escape_debug());
-            Err(Fault::new(Kind::NotFound, text).hint("box secret ls").into())
+            let fault = Fault::new(Kind::NotFound, format!("no such secret `{}`", text.escape_debug()));
+            let all = all(dirs);
+            let names = all.iter().map(|secret| secret.record.name.as_str());
+            Err(fault.meant(text, names).hint("box secret ls").into())
         }
     }
 }

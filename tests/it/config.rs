@@ -125,7 +125,7 @@ fn explained_without_being_made() {
     assert!(shown.starts_with("SETTING") && !shown.contains("FROM"), "{shown}");
     assert_eq!(env.box_(&["ps", "-aq"]).ok() + &env.box_(&["volume", "ls", "-q"]).ok(), "");
     env.box_(&["create", "--dry-run", "-v", "/nonesuch:/x", "t"]).fails(125).says("/nonesuch");
-    env.box_(&["create", "--dry-run", "nonesuch"]).fails(125).says("no such image `nonesuch`");
+    env.box_(&["create", "--dry-run", "nonesuch"]).fails(125).says("there is no image `nonesuch`");
     env.box_(&["create", "--name", "x", "t"]).ok();
     env.box_(&["create", "--dry-run", "--name", "x", "t"]).fails(125).says("the name `x` is in use");
     env.box_(&["run", "--explain", "t"]).fails(125).says("--dry-run");

@@ -128,3 +128,19 @@ fn many_at_once() {
         assert_eq!(running.finish().ok(), n.to_string());
     }
 }
+
+#[test]
+fn descriptors_go_along() {
+    let env = TestEnv::with_image();
+    env.background("a", &[], &["sleep", "60"]);
+    let file = env.file("given", "from 3\n");
+    let exec = |options: &str| {
+        let program = crate::env::program();
+        let script = format!("exec {} exec {options} a cat /proc/self/fd/3 3<{}", program.display(), file.display());
+        env.other(std::path::Path::new("/bin/sh")).args(&["-c", &script]).run()
+    };
+    assert_eq!(exec("--preserve-fds 1").ok(), "from 3");
+    exec("").ends(1);
+    exec("--preserve-fds=2").fails(125).says("hands on descriptors 3 to 4, but 4 is not open");
+    env.box_(&["rm", "-f", "-t", "0", "a"]).ok();
+}

@@ -86,3 +86,30 @@ fn what_follows_a_failure() {
     env.box_(&["stop", "-t", "0", "restart"]).ok();
     assert_eq!(env.inspect("restart", "{{.State.Status}}"), "exited");
 }
+
+#[test]
+fn a_startup_check_comes_first() {
+    let env = TestEnv::with_image();
+    let check = ["--health-cmd", "[\"/bin/true\"]", "--health-interval", "50ms", "--health-startup-interval", "50ms"];
+    let startup = |command: &str| format!("[\"/bin/cat\", \"{command}\"]");
+    let options = |command: &str| {
+        check
+            .iter()
+            .map(ToString::to_string)
+            .chain(["--health-startup-cmd".into(), startup(command)])
+            .collect::<Vec<_>>()
+    };
+    let words = options("/up");
+    env.background("a", &words.iter().map(String::as_str).collect::<Vec<_>>(), &["sleep", "60"]);
+    // The regular check would find it healthy at once.
+    assert_eq!(env.inspect("a", "{{.State.Health.Status}} {{len .State.Health.Log}}"), "starting 0");
+    env.box_(&["exec", "a", "touch", "/up"]).ok();
+    env.box_(&["wait", "--condition", "healthy", "a"]).ok();
+    // One that never succeeds starts it anew.
+    let mut words = options("/never");
+    words.extend(["--health-startup-retries".into(), "2".into()]);
+    env.background("b", &words.iter().map(String::as_str).collect::<Vec<_>>(), &["sleep", "60"]);
+    crate::env::eventually("started anew", || env.inspect("b", "{{.RestartCount}}") != "0");
+    assert_ne!(env.inspect("b", "{{.State.Health.Status}}"), "healthy");
+    env.box_(&["rm", "-f", "-t", "0", "a", "b"]).ok();
+}

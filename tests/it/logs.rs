@@ -28,7 +28,7 @@ fn no_driver_no_log() {
     env.background("c", &["--log-driver", "none"], &["echo", "x"]);
     env.box_(&["wait", "c"]).ok();
     env.box_(&["logs", "c"]).fails(125).says("`c`");
-    env.box_(&["run", "--log-driver", "journald", "t"]).ends(125).says("journald");
+    env.box_(&["run", "--log-driver", "journald", "t"]).fails(125).says("nobody listens at");
     env.box_(&["logs", "nobody"]).fails(125).says("`nobody`");
 }
 
@@ -153,4 +153,97 @@ fn a_log_without_a_reader_stops_nobody() {
     let env = TestEnv::with_image();
     env.background("c", &[], &["do", "spam", "5000000", ";", "touch", "/tmp/done", ";", "pause"]);
     eventually("the container to go on", || env.box_(&["exec", "c", "stat", "/tmp/done"]).code == 0);
+}
+
+#[test]
+fn to_the_journal_and_back() {
+    let mut env = TestEnv::with_image();
+    let path = env.base.join("journal.socket");
+    let option = format!("path={}", path.display());
+    let run = ["run", "--name", "j", "--network", "none", "--log-driver", "journald", "--log-opt", &option];
+    let more = ["--log-opt", "tag={{.Name}}/{{.ID}}", "--log-opt", "labels=a.b,none", "-l", "a.b=c"];
+    let words = ["t", "both", "one\npart", "two\n"];
+    env.cmd(&run).args(&more).args(&words).run().fails(125).says("nobody listens at").hints("--log-driver k8s-file");
+    env.box_(&["rm", "j"]).ok();
+    let journald = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    journald.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+    env.cmd(&run).args(&more).args(&words).run().ok();
+    let id = env.inspect("j", "{{.Id}}");
+    let mut records = Vec::new();
+    for _ in 0..3 {
+        let mut buffer = [0; 4096];
+        let count = journald.recv(&mut buffer).unwrap();
+        records.push(String::from_utf8_lossy(&buffer[..count]).into_owned());
+    }
+    records.sort_by_key(|record| record.contains("PRIORITY=3"));
+    for (record, fields) in records.iter().zip([
+        vec!["MESSAGE=one", "PRIORITY=6", "CONTAINER_NAME=j", "A_B=c"],
+        vec!["MESSAGE=part", "PRIORITY=6", "CONTAINER_PARTIAL_MESSAGE=true"],
+        vec!["MESSAGE=two", "PRIORITY=3"],
+    ]) {
+        for field in fields.into_iter().map(str::to_owned).chain([
+            format!("CONTAINER_ID_FULL={id}"),
+            format!("CONTAINER_TAG=j/{}", &id[..12]),
+            "IMAGE_NAME=localhost/t:latest".to_owned(),
+        ]) {
+            assert!(record.lines().any(|line| line == field), "{field} in {record}");
+        }
+    }
+    // What journalctl prints is what is shown; this one is a stand-in that knows the container's field.
+    let tool = env.file(
+        "bin/journalctl",
+        "#!/bin/sh\ncase \"$*\" in *CONTAINER_ID_FULL=????*) ;; *) exit 1;; esac\n\
+         echo '{\"__CURSOR\":\"c\",\"MESSAGE\":\"one\",\"PRIORITY\":\"6\"}'\n\
+         echo '{\"__CURSOR\":\"d\",\"MESSAGE\":\"two\",\"PRIORITY\":\"3\"}'\n",
+    );
+    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    env.set("PATH", format!("{}:/usr/bin:/bin", tool.parent().unwrap().display()));
+    let logs = env.box_(&["logs", "j"]);
+    assert_eq!((logs.ok(), logs.err()), ("one".into(), "two\n".into()));
+}
+
+#[test]
+fn passed_through() {
+    let env = TestEnv::with_image();
+    let run = |options: &[&str], words: &[&str], input: &str| {
+        let mut cmd = env.cmd(&["run", "--network", "none", "--log-driver", "passthrough"]);
+        cmd.args(options).arg("t").args(words).stdin(input).run()
+    };
+    let outcome = run(&["--name", "p"], &["both", "to out\n", "to err\n"], "");
+    assert_eq!((outcome.ok(), outcome.err()), ("to out".into(), "to err\n".into()));
+    env.box_(&["logs", "p"]).fails(125).says("--log-driver passthrough");
+    assert_eq!(run(&["--rm", "-i"], &["cat"], "through\n").ok(), "through");
+    assert_eq!(run(&["--rm"], &["cat"], "not through\n").ok(), "");
+    run(&["--rm"], &["exit", "3"], "").ends(3);
+    // The caller's own file, not a copy of ours.
+    let file = env.file("out", "");
+    let words = ["run", "-d", "--name", "d", "--network", "none", "--log-driver", "passthrough", "t", "echo", "later"];
+    let script = format!("exec {} {} >>{}", crate::env::program().display(), words.join(" "), file.display());
+    env.other(std::path::Path::new("/bin/sh")).args(&["-c", &script]).run().ok();
+    env.box_(&["wait", "d"]).ok();
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("later\n") && text.len() == 65 + 6, "{text:?}");
+}
+
+#[test]
+fn several_in_colours_with_names() {
+    let env = TestEnv::with_image();
+    for name in ["a", "b"] {
+        env.box_(&["run", "--name", name, "--network", "none", "t", "echo", "x"]).ok();
+    }
+    let shown = env.box_(&["logs", "--color", "-n", "a", "b"]).ok();
+    assert_eq!(shown, "\x1b[32ma x\x1b[0m\n\x1b[33mb x\x1b[0m");
+    let id = env.inspect("a", "{{.Id}}");
+    assert_eq!(env.box_(&["logs", "--color", "a"]).ok(), format!("\x1b[32m{} x\x1b[0m", &id[..12]));
+}
+
+#[test]
+fn attributes_in_json() {
+    let env = TestEnv::with_image();
+    let options = ["--log-driver", "json-file", "--log-opt", "tag={{.Name}}", "--log-opt", "env=A", "-e", "A=b"];
+    env.cmd(&["run", "--name", "a", "--network", "none"]).args(&options).args(&["t", "echo", "x"]).run().ok();
+    let path = env.inspect("a", "{{.HostConfig.LogConfig.Path}}");
+    let line: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!((&line["log"], &line["attrs"]), (&"x\n".into(), &serde_json::json!({ "tag": "a", "A": "b" })));
+    assert_eq!(env.box_(&["logs", "a"]).ok(), "x");
 }

@@ -76,6 +76,7 @@ mod scripts;
 mod save;
 mod selftest;
 mod search;
+mod seldom;
 mod system;
 mod top;
 mod trust;
@@ -86,9 +87,11 @@ mod mapped;
 
 // What can go wrong.
 mod evil;
+mod failures;
 mod hostile;
 mod hosts;
 mod kill;
+mod mutants;
 
 // Other ways to be run.
 mod interop;

@@ -236,7 +236,7 @@ fn images_patterns_and_terminals() {
     );
     env.inside(&["--pull", "never", "--mount", "type=image,src=nope,dst=/i"], &["true"])
         .fails(125)
-        .says("no such image `nope`");
+        .says("there is no image `nope`");
     for name in ["lib/a.so", "lib/b.so", "lib/c.txt"] {
         env.file(name, name);
     }

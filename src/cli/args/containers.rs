@@ -276,6 +276,9 @@ pub struct Logs {
     /// Put the container's name before each line
     #[arg(short, long)]
     pub names: bool,
+    /// Print each container's lines in a colour of its own, with its name or id before them
+    #[arg(long)]
+    pub color: bool,
     /// Accepted for docker's sake
     #[arg(long, hide = true)]
     pub details: bool,
@@ -304,6 +307,12 @@ Examples:
                   after CONTAINER is the command with its arguments."
 )]
 pub struct Exec {
+    /// Hand on so many open descriptors beside the three streams: 3 and the following
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+    pub preserve_fds: u32,
+    /// Accepted for podman's sake: box keeps no sessions
+    #[arg(long, hide = true)]
+    pub no_session: bool,
     /// Run in the background
     #[arg(short, long)]
     pub detach: bool,

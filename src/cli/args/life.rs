@@ -31,7 +31,12 @@ pub struct LifeOptions {
     /// Kill the container after so many seconds
     #[arg(long, value_name = "SECONDS", help_heading = "The container")]
     pub timeout: Option<u64>,
-    /// How the log is kept: max-size=BYTES, max-file=NUMBER, path=FILE or tag=NAME [default: max-size=10m, max-file=3]
+    /// How the log is kept: max-size=, max-file=, path=, tag=, labels=, env= [default: max-size=10m, max-file=3]
+    ///
+    /// max-size=BYTES (-1: no limit) and max-file=NUMBER say when files are rotated and how many there are, path=FILE
+    /// where the first one is (of journald: its socket). tag=TEXT, in which {{.Name}}, {{.ID}}, {{.FullID}},
+    /// {{.ImageName}} and {{.ImageID}} are replaced, labels=KEY,... and env=NAME,... are put into each record of
+    /// json-file and journald.
     #[arg(long, value_name = "KEY=VALUE", help_heading = "The container")]
     pub log_opt: Vec<String>,
     /// There are no pods yet
@@ -69,6 +74,30 @@ pub struct LifeOptions {
     /// Leave out the image's health check
     #[arg(long, help_heading = "Health")]
     pub no_healthcheck: bool,
+    /// The check while it comes up.
+    #[command(flatten)]
+    pub startup: StartupOptions,
+}
+
+/// The check of a container that comes up.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Health")]
+pub struct StartupOptions {
+    /// Check with this command until it succeeds, and only then as --health-cmd says
+    #[arg(long, value_name = "COMMAND")]
+    pub health_startup_cmd: Option<String>,
+    /// How long to wait between these checks [default: 30s]
+    #[arg(long, value_name = "DURATION", hide_short_help = true)]
+    pub health_startup_interval: Option<String>,
+    /// How long such a check may take [default: 30s]
+    #[arg(long, value_name = "DURATION", hide_short_help = true)]
+    pub health_startup_timeout: Option<String>,
+    /// So many failures in all start the container anew; 0 for never [default: 0]
+    #[arg(long, value_name = "NUMBER", hide_short_help = true)]
+    pub health_startup_retries: Option<u32>,
+    /// It has to succeed so often [default: 1]
+    #[arg(long, value_name = "NUMBER", hide_short_help = true)]
+    pub health_startup_success: Option<u32>,
 }
 
 /// `box healthcheck …`.

@@ -25,6 +25,7 @@ pub mod limits;
 pub mod oci;
 pub mod run;
 pub mod secrets;
+pub mod seldom;
 pub mod system;
 pub mod tree;
 pub mod trust;
@@ -107,6 +108,7 @@ Containers:
   run        Make a container from an image and run a command in it
   create     Make a container without starting it
   start      Start containers that are not running
+  init       Make sure that containers can be started
   stop       Stop containers: a signal, some patience, then SIGKILL
   restart    Stop containers and start them again
   pause      Stop all processes of containers where they are
@@ -190,6 +192,8 @@ pub enum Verb {
     Create(run::Create),
     /// Start containers that are not running
     Start(containers::Start),
+    /// Make sure that containers can be started
+    Init(seldom::Init),
     /// Stop containers: a signal, some patience, then SIGKILL
     Stop(containers::Stop),
     /// Stop containers and start them again
@@ -311,6 +315,14 @@ pub enum ContainerVerb {
     Create(run::Create),
     /// Start containers that are not running
     Start(containers::Start),
+    /// Make sure that containers can be started
+    Init(seldom::Init),
+    /// Make a container with the configuration of another
+    Clone(seldom::Clone),
+    /// Tidy up after containers that have ended
+    Cleanup(seldom::Cleanup),
+    /// Run the command that a label of an image holds
+    Runlabel(seldom::Runlabel),
     /// Stop containers: a signal, some patience, then SIGKILL
     Stop(containers::Stop),
     /// Stop containers and start them again

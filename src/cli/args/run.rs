@@ -34,7 +34,7 @@ Examples:
   id=$(box create -v ./data:/data alpine touch /data/x) && box start -a \"$id\"";
 
 /// Who can keep the output.
-pub const LOG_DRIVERS: [&str; 3] = ["k8s-file", "json-file", "none"];
+pub const LOG_DRIVERS: [&str; 6] = ["k8s-file", "json-file", "journald", "none", "passthrough", "passthrough-tty"];
 
 /// The options that `run` and `create` share.
 #[derive(Debug, Clone, Default, Args)]
@@ -99,7 +99,10 @@ pub struct ContainerOptions {
     /// With --dry-run: where each value comes from
     #[arg(long, requires = "dry_run", help_heading = "The container")]
     pub explain: bool,
-    /// How output is kept for `box logs`: k8s-file, json-file or none [default: k8s-file]
+    /// Who keeps the output for `box logs`: k8s-file, json-file, journald, none or passthrough [default: k8s-file]
+    ///
+    /// With passthrough the command has box's own stdout and stderr, and nothing is kept; for services whose output
+    /// somebody else keeps. They must be no terminal, as the command could type into it; passthrough-tty allows that.
     #[arg(long, value_name = "DRIVER", value_parser = LOG_DRIVERS, hide_possible_values = true,
           help_heading = "The container")]
     pub log_driver: Option<String>,

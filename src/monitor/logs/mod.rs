@@ -1,4 +1,5 @@
-//! The container's log: k8s-file (as CRI and podman write it) or json-file (as docker does), rotated, and its reader.
+//! The container's log: k8s-file (as CRI and podman write it) or json-file (as docker does), rotated, and its reader;
+//! or the journal.
 //!
 //! ```text
 //! ctr.log      2026-11-21T09:00:00.123456789+00:00 stdout F a whole line
@@ -9,6 +10,7 @@
 //! A record holds at most 16 KiB of what the container wrote, so nothing that it writes is ever kept in memory, and
 //! nothing in it can look like another record: it has no newline (k8s-file) or is escaped (json-file).
 
+pub mod journal;
 mod read;
 mod record;
 mod seek;
@@ -26,6 +28,8 @@ pub enum Driver {
     K8sFile,
     /// docker's JSON lines.
     JsonFile,
+    /// Records sent to journald.
+    Journald,
     /// Not at all.
     None,
 }
@@ -35,12 +39,21 @@ pub enum Driver {
 pub struct LogConfig {
     /// The format.
     pub driver: Driver,
-    /// The file; rotated ones have `.1`, `.2`, … after the name.
+    /// The file; rotated ones have `.1`, `.2`, … after the name. Of the journal: journald's socket.
     pub path: PathBuf,
     /// Bytes at which a file is rotated; 0: never.
     pub max_size: u64,
     /// Files to keep, with the one that is written to.
     pub max_files: u32,
+    /// What each record says besides: a journal's fields, json-file's `attrs`.
+    pub fields: Vec<(String, String)>,
+}
+
+impl LogConfig {
+    /// A log that is never rotated and says nothing besides.
+    pub fn new(driver: Driver, path: &Path) -> Self {
+        Self { driver, path: path.to_owned(), max_size: 0, max_files: 3, fields: Vec::new() }
+    }
 }
 
 /// Which stream a piece of output was written to.

@@ -128,7 +128,7 @@ fn watch(config: &LogConfig) -> Option<OwnedFd> {
     Some(inotify)
 }
 
-fn wait(watch: Option<&OwnedFd>) {
+pub(super) fn wait(watch: Option<&OwnedFd>) {
     let mut fds: Vec<PollFd<'_>> = watch.iter().map(|fd| PollFd::new(*fd, PollFlags::IN)).collect();
     // EINTR is as good as a wake-up.
     let _ = rustix::event::poll(&mut fds, Some(&CHECK));

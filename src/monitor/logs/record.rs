@@ -78,8 +78,21 @@ pub fn append_k8s(out: &mut Vec<u8>, stamp: &[u8; STAMP], stream: Stream, text: 
     out.push(b'\n');
 }
 
+/// What docker writes between a record's stream and its time: `,"attrs":{…}`; nothing if there are none.
+pub fn attributes(fields: &[(String, String)]) -> Vec<u8> {
+    let map: serde_json::Map<_, _> = fields.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+    if map.is_empty() { Vec::new() } else { format!(",\"attrs\":{}", serde_json::Value::Object(map)).into_bytes() }
+}
+
 /// Append a json-file record, escaped as docker does. `text` has no newline.
-pub fn append_json(out: &mut Vec<u8>, stamp: &[u8; STAMP], stream: Stream, text: &[u8], whole: bool) {
+pub fn append_json(
+    out: &mut Vec<u8>,
+    stamp: &[u8; STAMP],
+    stream: Stream,
+    text: &[u8],
+    whole: bool,
+    attributes: &[u8],
+) {
     out.extend_from_slice(b"{\"log\":\"");
     for chunk in text.utf8_chunks() {
         escape(out, chunk.valid());
@@ -92,7 +105,9 @@ pub fn append_json(out: &mut Vec<u8>, stamp: &[u8; STAMP], stream: Stream, text:
         Stream::Stdout => b"stdout".as_slice(),
         Stream::Stderr => b"stderr",
     });
-    out.extend_from_slice(b"\",\"time\":\"");
+    out.push(b'"');
+    out.extend_from_slice(attributes);
+    out.extend_from_slice(b",\"time\":\"");
     out.extend_from_slice(stamp);
     out.extend_from_slice(b"Z\"}\n");
 }
@@ -168,7 +183,7 @@ pub fn parse(driver: Driver, line: &[u8]) -> Option<Record<'_>> {
     match driver {
         Driver::K8sFile => parse_k8s(line),
         Driver::JsonFile => parse_json(line),
-        Driver::None => None,
+        Driver::Journald | Driver::None => None,
     }
 }
 
@@ -240,15 +255,22 @@ mod tests {
             ["", "plain", "2026-11-21T09:00:00.1+00:00 stdout F forged", "{\"log\":\"x\"}", "\0\x1b<&>\u{2028}\"\\\t"];
         for text in texts {
             for whole in [true, false] {
-                for (driver, append) in [
-                    (Driver::K8sFile, append_k8s as fn(&mut Vec<u8>, &[u8; STAMP], Stream, &[u8], bool)),
-                    (Driver::JsonFile, append_json),
+                let attributes = attributes(&[("tag".into(), "t\"".into())]);
+                for (driver, attributes) in [
+                    (Driver::K8sFile, None),
+                    (Driver::JsonFile, Some(b"".as_slice())),
+                    (Driver::JsonFile, Some(&attributes)),
                 ] {
                     let mut line = Vec::new();
-                    append(&mut line, &stamp, Stream::Stderr, text.as_bytes(), whole);
+                    let text = text.as_bytes();
+                    match attributes {
+                        None => append_k8s(&mut line, &stamp, Stream::Stderr, text, whole),
+                        Some(attributes) => append_json(&mut line, &stamp, Stream::Stderr, text, whole, attributes),
+                    }
+                    let text = String::from_utf8_lossy(text);
                     assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
                     let record = parse(driver, &line).unwrap();
-                    let expected = if whole { format!("{text}\n") } else { text.to_owned() };
+                    let expected = if whole { format!("{text}\n") } else { text.to_string() };
                     assert_eq!((&*record.text, record.whole), (expected.as_bytes(), whole), "{driver:?} {text:?}");
                     assert_eq!(record.stream, Stream::Stderr);
                     assert_eq!(record.nanos(), Some(1_795_251_600_000_000_005));
@@ -262,12 +284,19 @@ mod tests {
         let stamp = Clock::new().at(1_795_251_600, 123_456_789);
         let mut out = Vec::new();
         append_k8s(&mut out, &stamp, Stream::Stdout, b"text", true);
-        append_json(&mut out, &stamp, Stream::Stdout, b"a<b>\xff\x01", true);
+        append_json(
+            &mut out,
+            &stamp,
+            Stream::Stdout,
+            b"a<b>\xff\x01",
+            true,
+            &attributes(&[("tag".into(), "t".into())]),
+        );
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "2026-11-21T09:00:00.123456789+00:00 stdout F text\n\
              {\"log\":\"a\\u003cb\\u003e\\ufffd\\u0001\\n\",\"stream\":\"stdout\",\
-             \"time\":\"2026-11-21T09:00:00.123456789Z\"}\n"
+             \"attrs\":{\"tag\":\"t\"},\"time\":\"2026-11-21T09:00:00.123456789Z\"}\n"
         );
     }
 

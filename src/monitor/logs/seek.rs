@@ -168,7 +168,7 @@ mod tests {
     fn log(lines: u32, padding: usize) -> LogConfig {
         let folder = std::env::temp_dir().join(format!("box-seek-{}", crate::base::id::ContainerId::random()));
         std::fs::create_dir(&folder).unwrap();
-        let config = LogConfig { driver: Driver::K8sFile, path: folder.join("ctr.log"), max_size: 0, max_files: 3 };
+        let config = LogConfig::new(Driver::K8sFile, &folder.join("ctr.log"));
         let mut files = [String::new(), String::new(), String::new()];
         let padding = "x".repeat(padding);
         for number in 0..lines {

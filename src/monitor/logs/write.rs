@@ -1,5 +1,6 @@
 //! Writing a log: records in batches, one write(2) for what was read at once, rotation between records.
 
+use super::journal::Journal;
 use super::record::{self, Clock, MAX_TEXT};
 use super::{Driver, LogConfig, Stream, rotated};
 use crate::sys::memchr;
@@ -19,6 +20,9 @@ const BATCH: usize = 64 * 1024;
 pub struct Writer<'a> {
     config: &'a LogConfig,
     file: Option<File>,
+    journal: Option<Journal>,
+    /// json-file's `,"attrs":{…}`, or nothing.
+    attributes: Vec<u8>,
     /// Bytes of whole records in the file.
     size: u64,
     out: Vec<u8>,
@@ -30,25 +34,29 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// Open the log for appending.
     pub fn open(config: &'a LogConfig) -> Result<Self> {
+        let journal = (config.driver == Driver::Journald).then(|| Journal::open(config)).transpose()?;
         let (file, size) = match config.driver {
-            Driver::None => (None, 0),
+            Driver::None | Driver::Journald => (None, 0),
             _ => {
                 let (file, size) =
                     open(config).with_context(|| format!("cannot open log `{}`", config.path.display()))?;
                 (Some(file), size)
             }
         };
-        Ok(Self { config, file, size, out: Vec::new(), clock: Clock::new(), begun: [Vec::new(), Vec::new()] })
+        let attributes =
+            if config.driver == Driver::JsonFile { record::attributes(&config.fields) } else { Vec::new() };
+        let begun = [Vec::new(), Vec::new()];
+        Ok(Self { config, file, journal, attributes, size, out: Vec::new(), clock: Clock::new(), begun })
     }
 
     /// Whether anything is kept at all.
     pub fn is_on(&self) -> bool {
-        self.file.is_some()
+        self.file.is_some() || self.journal.is_some()
     }
 
     /// Append what the container wrote.
     pub fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        if self.file.is_none() || bytes.is_empty() {
+        if !self.is_on() || bytes.is_empty() {
             return;
         }
         let begun = self.begun.get_mut(stream as usize).map(std::mem::take).unwrap_or_default();
@@ -64,7 +72,7 @@ impl<'a> Writer<'a> {
     pub fn finish(&mut self) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let begun = self.begun.get_mut(stream as usize).map(std::mem::take).unwrap_or_default();
-            if !begun.is_empty() && self.file.is_some() {
+            if !begun.is_empty() && self.is_on() {
                 let stamp = self.clock.now();
                 self.record(&stamp, stream, &begun, false);
             }
@@ -106,9 +114,12 @@ impl<'a> Writer<'a> {
     }
 
     fn record(&mut self, stamp: &[u8; 29], stream: Stream, text: &[u8], whole: bool) {
+        if let Some(journal) = &self.journal {
+            return journal.send(stream, text, whole);
+        }
         let before = self.out.len();
         match self.config.driver {
-            Driver::JsonFile => record::append_json(&mut self.out, stamp, stream, text, whole),
+            Driver::JsonFile => record::append_json(&mut self.out, stamp, stream, text, whole, &self.attributes),
             _ => record::append_k8s(&mut self.out, stamp, stream, text, whole),
         }
         let max = self.config.max_size;
@@ -186,12 +197,13 @@ mod tests {
     use super::super::{LogQuery, read};
     use super::*;
     use crate::base::id::ContainerId;
+    use std::path::Path;
 
     /// A log in a folder of its own.
     pub fn config(driver: Driver, max_size: u64, max_files: u32) -> LogConfig {
         let folder = std::env::temp_dir().join(format!("box-log-{}", ContainerId::random()));
         std::fs::create_dir(&folder).unwrap();
-        LogConfig { driver, path: folder.join("ctr.log"), max_size, max_files }
+        LogConfig { max_size, max_files, ..LogConfig::new(driver, &folder.join("ctr.log")) }
     }
 
     fn remove(config: &LogConfig) {
@@ -276,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_survived() {
-        let config = LogConfig { driver: Driver::K8sFile, path: "/dev/full".into(), max_size: 0, max_files: 3 };
+        let config = LogConfig::new(Driver::K8sFile, Path::new("/dev/full"));
         let mut log = Writer::open(&config).unwrap();
         log.write(Stream::Stdout, b"lost\n");
         log.write(Stream::Stdout, &[b'x'; 100_000]);
