@@ -32,3 +32,21 @@ else
     complete -o nospace -o bashdefault -F _clap_complete_box box
 fi
 
+
+_box() {
+    if ! declare -F _get_comp_words_by_ref >/dev/null; then
+        _clap_complete_box "$@"
+        return
+    fi
+    local cur words cword
+    _get_comp_words_by_ref -n : cur words cword
+    local -a COMP_WORDS=("${words[@]}")
+    local COMP_CWORD=$cword
+    _clap_complete_box box "$cur"
+    __ltrim_colon_completions "$cur"
+}
+if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
+    complete -o nospace -o bashdefault -o nosort -F _box box
+else
+    complete -o nospace -o bashdefault -F _box box
+fi

@@ -73,8 +73,14 @@ impl AsFd for Lock {
 
 /// Whether somebody holds an exclusive lock on this file now. A missing file is held by nobody.
 pub fn is_held(path: &Path) -> bool {
-    let Ok(file) = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return false };
-    matches!(rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared), Err(Errno::WOULDBLOCK))
+    held(path).is_some()
+}
+
+/// The file, to be read, if somebody holds an exclusive lock on it now.
+pub fn held(path: &Path) -> Option<std::fs::File> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let taken = rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared);
+    matches!(taken, Err(Errno::WOULDBLOCK)).then(|| file.into())
 }
 
 fn open(path: &Path) -> Result<OwnedFd> {

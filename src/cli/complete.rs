@@ -15,6 +15,27 @@ pub fn answer(_shell: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// For bash, to which a colon, as in an image's name, ends a word: bash-completion knows how to put it right.
+const BASH_COLONS: &str = r#"
+_box() {
+    if ! declare -F _get_comp_words_by_ref >/dev/null; then
+        _clap_complete_box "$@"
+        return
+    fi
+    local cur words cword
+    _get_comp_words_by_ref -n : cur words cword
+    local -a COMP_WORDS=("${words[@]}")
+    local COMP_CWORD=$cword
+    _clap_complete_box box "$cur"
+    __ltrim_colon_completions "$cur"
+}
+if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
+    complete -o nospace -o bashdefault -o nosort -F _box box
+else
+    complete -o nospace -o bashdefault -F _box box
+fi
+"#;
+
 /// The script that makes a shell ask: bash, zsh or fish; `None` for another.
 pub fn registration(shell: &str) -> Option<String> {
     let completer: &dyn EnvCompleter = match shell {
@@ -25,7 +46,8 @@ pub fn registration(shell: &str) -> Option<String> {
     };
     let mut script = Vec::new();
     completer.write_registration("COMPLETE", "box", "box", "box", &mut script).ok()?;
-    String::from_utf8(script).ok()
+    let script = String::from_utf8(script).ok()?;
+    Some(if shell == "bash" { script + BASH_COLONS } else { script })
 }
 
 /// `box completion`.

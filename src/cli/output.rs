@@ -2,6 +2,7 @@
 
 use super::errors::escape;
 use crate::base::timing;
+use crate::sys::tty;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
@@ -78,6 +79,44 @@ pub fn table(rows: &[Vec<String>]) -> String {
     out
 }
 
+/// The columns of the terminal that stdout is; `None` if it is none.
+pub fn terminal_width() -> Option<usize> {
+    use std::os::fd::AsFd;
+    let stdout = std::io::stdout();
+    let size = tty::size(stdout.as_fd()).filter(|_| tty::is_terminal(stdout.as_fd()))?;
+    Some(usize::from(size.cols)).filter(|columns| *columns > 0)
+}
+
+/// No column is cut to less.
+const NARROWEST: usize = 8;
+
+/// Cut the widest columns but the first and the last, the id and the name, until [`table`] fits into so many columns.
+pub fn fit(rows: &mut [Vec<String>], width: usize) {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |rows: &[Vec<String>], column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let mut widths: Vec<usize> = (0..columns).map(|column| widest(rows, column)).collect();
+    let taken = |widths: &[usize]| {
+        let (last, others) = widths.split_last().map_or((0, &[][..]), |(last, others)| (*last, others));
+        others.iter().map(|width| (width + 2).max(12)).sum::<usize>() + last
+    };
+    while taken(&widths) > width {
+        let inner = 1..columns.saturating_sub(1);
+        let Some(column) = inner.max_by_key(|column| widths[*column]).filter(|c| widths[*c] > NARROWEST + 2) else {
+            break;
+        };
+        widths[column] -= 1;
+    }
+    for row in rows {
+        for (cell, width) in row.iter_mut().zip(&widths) {
+            if cell.chars().count() > *width {
+                *cell = cell.chars().take(width.saturating_sub(1)).chain(['…']).collect();
+            }
+        }
+    }
+}
+
 /// The table of `--timing`, on stderr: when each phase ended, and how long it took, in milliseconds.
 pub fn print_timing() {
     timing::phase("end");
@@ -113,5 +152,28 @@ mod tests {
         let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
         let text = table(&[row(&["NAME", "IMAGE", "X"]), row(&["a", "größe", ""]), row(&["bbbbb", "i\n", "y"])]);
         assert_eq!(text, "NAME        IMAGE       X\na           größe       \nbbbbb       i\\n         y\n");
+    }
+
+    #[test]
+    fn tables_fit_where_they_can() {
+        let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        let wide = vec![
+            row(["CONTAINER ID", "IMAGE", "COMMAND", "NAMES"]),
+            row(["0123456789ab", "registry.example.org/some/where/image:1.2.3", "sleep infinity", "web"]),
+        ];
+        let widest = |width: usize| {
+            let mut rows = wide.clone();
+            fit(&mut rows, width);
+            let lines = table(&rows);
+            lines.lines().map(|line| line.trim_end().chars().count()).max().unwrap_or(0)
+        };
+        assert_eq!(widest(200), widest(90));
+        for width in [80, 60, 50] {
+            assert!(widest(width) <= width, "{width}");
+        }
+        let mut rows = wide.clone();
+        fit(&mut rows, 10);
+        assert!(table(&rows).contains("registry…") || table(&rows).contains("registry."), "{}", table(&rows));
+        assert!(table(&rows).contains("0123456789ab") && table(&rows).contains("web"));
     }
 }

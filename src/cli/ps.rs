@@ -2,7 +2,7 @@
 
 use super::args::Globals;
 use super::args::containers::Ps;
-use super::output::{print, table};
+use super::output::{fit, print, table, terminal_width};
 use super::session;
 use super::template::Format;
 use crate::base::time;
@@ -44,7 +44,7 @@ fn rows(engine: &Engine, args: &Ps, filters: &Filters) -> Vec<Summary> {
     let last = if args.latest { Some(1) } else { args.last.and_then(|last| usize::try_from(last).ok()) };
     // As with docker, who asks for a state means it whatever the state.
     let any_state = args.all || last.is_some() || filters.asks_for_state();
-    let mut rows = container::list(engine);
+    let mut rows = if any_state { container::list(engine) } else { container::list_alive(engine) };
     rows.retain(|row| {
         let active = matches!(row.status, Status::Running(_) | Status::Restarting(_));
         (any_state || active) && filters.fit(row)
@@ -105,7 +105,11 @@ fn show(engine: &Engine, rows: &[Summary], args: &Ps, format: Option<&Format>) -
         cells.extend(size.as_ref().map(size_text));
         cells
     };
-    Ok(table(&headings.into_iter().chain(rows.iter().zip(&sizes).map(line)).collect::<Vec<_>>()))
+    let mut lines: Vec<Vec<String>> = headings.into_iter().chain(rows.iter().zip(&sizes).map(line)).collect();
+    if let Some(width) = terminal_width().filter(|_| !args.no_trunc) {
+        fit(&mut lines, width);
+    }
+    Ok(table(&lines))
 }
 
 /// `12.3kB (virtual 8.2MB)`.

@@ -6,6 +6,7 @@ use super::args::push::Push;
 use super::progress::Shown;
 use super::session;
 use crate::base::error::{Kind, fault};
+use crate::events;
 use crate::image::{self, Compression, ManifestFormat, Progress, PushOptions, Pushed, Shape};
 use anyhow::{Context, Result};
 
@@ -35,6 +36,7 @@ pub fn push(args: &Push, globals: &Globals) -> Result<u8> {
         }
         let Pushed { digest, .. } = pushed?;
         progress.message(&format!("Digest: {digest}"));
+        events::tell(&engine.dirs, "image", "push", digest.digits(), image);
         last = Some(digest);
     }
     if let (Some(file), Some(digest)) = (&args.digestfile, last) {

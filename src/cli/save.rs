@@ -6,6 +6,7 @@ use super::progress::Shown;
 use super::session;
 use crate::base::error::{Fault, Kind};
 use crate::container;
+use crate::events;
 use crate::image::{self, Compression, SaveFormat, SaveOptions};
 use crate::sys::tty;
 use anyhow::{Context, Result};
@@ -38,5 +39,7 @@ pub fn save(args: &Save, globals: &Globals) -> Result<u8> {
     if saved.is_err() {
         progress.make_room();
     }
-    saved.map(|()| 0).map_err(|error| container::advise(&engine, error))
+    saved.map_err(|error| container::advise(&engine, error))?;
+    args.images.iter().for_each(|name| events::tell(&engine.dirs, "image", "save", "", name));
+    Ok(0)
 }

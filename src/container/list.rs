@@ -48,6 +48,14 @@ pub fn list(engine: &Engine) -> Vec<Summary> {
     super::all(engine).into_iter().filter(|container| !container.config.is_step()).map(summary).collect()
 }
 
+/// Those of [`list`] that a monitor works on: running, paused, restarting.
+pub fn list_alive(engine: &Engine) -> Vec<Summary> {
+    let mut alive = super::record::alive(&engine.dirs);
+    alive.sort_by_key(|container| std::cmp::Reverse(container.config.created));
+    let summary = |container: Container| Summary { status: container.status(), container };
+    alive.into_iter().filter(|container| !container.config.is_step()).map(summary).collect()
+}
+
 /// The layers that containers stand on, which garbage collection must leave.
 pub fn layers_in_use(engine: &Engine) -> HashSet<Digest> {
     super::all(engine)

@@ -61,7 +61,7 @@ pub use create::{create, rehearse};
 pub use exec::{ExecRequest, exec};
 pub use images::{advise, check, import, load, pull, remove_image};
 pub use inspect::inspect;
-pub use list::{Summary, layers_in_use, list, used_by};
+pub use list::{Summary, layers_in_use, list, list_alive, used_by};
 pub use logs::logs;
 pub use mount::{Mountable, mount_container, mount_image, mounted, unmount};
 pub use names::check as check_name;

@@ -10,6 +10,7 @@ use super::{RemoveOptions, remove};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::fs::{Durability, read_limited, replace};
 use crate::engine::Engine;
+use crate::events;
 use crate::network::hub::{self, Lease, Member};
 use crate::network::record as networks;
 use crate::network::{self, Attachment, NetworkMode};
@@ -103,10 +104,12 @@ pub fn connect_network(engine: &Engine, container: &Container, attachment: Attac
     }
     engine.enter()?;
     if matches!(container.status(), Status::Running(_)) {
-        hub::connect(&engine.dirs.run, container.config.id.as_str(), attachment.clone(), record)?;
+        hub::connect(&engine.dirs.run, container.config.id.as_str(), attachment.clone(), record.clone())?;
     }
     list.push(attachment);
-    write_attachments(container, &list)
+    write_attachments(container, &list)?;
+    tell(engine, container, "connect", &record.id, &record.name);
+    Ok(())
 }
 
 /// `network disconnect`: the other way round.
@@ -122,7 +125,17 @@ pub fn disconnect_network(engine: &Engine, container: &Container, network: &str)
         hub::disconnect(&engine.dirs.run, container.config.id.as_str(), network)?;
     }
     list.remove(at);
-    write_attachments(container, &list)
+    write_attachments(container, &list)?;
+    let id = networks::find(&engine.dirs, network).map(|record| record.id).unwrap_or_default();
+    tell(engine, container, "disconnect", &id, network);
+    Ok(())
+}
+
+/// A network's event that belongs to a container, too.
+fn tell(engine: &Engine, container: &Container, action: &str, id: &str, name: &str) {
+    let mut event = events::Event::new("network", action, id, name);
+    event.attributes.insert("container".to_owned(), container.config.id.to_string());
+    events::record(&engine.dirs, &[event]);
 }
 
 /// A container that runs has another name: its neighbours find it by that one from now on.
@@ -172,5 +185,7 @@ pub fn remove_network(engine: &Engine, network: &str, force: bool, time: Option<
         remove(engine, &container, RemoveOptions { force: true, volumes: false, time })?;
     }
     let _lock = networks::lock(&engine.dirs)?;
-    networks::remove(&engine.dirs, &record.name)
+    networks::remove(&engine.dirs, &record.name)?;
+    events::tell(&engine.dirs, "network", "remove", &record.id, &record.name);
+    Ok(())
 }

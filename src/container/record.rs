@@ -18,9 +18,9 @@
 use super::config::Config;
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
-use crate::base::fs::{create_new, read_limited, remove_tree};
+use crate::base::fs::{create_new, read_file_limited, read_limited, remove_tree};
 use crate::base::id::ContainerId;
-use crate::base::lock::{Lock, Share, is_held};
+use crate::base::lock::{Lock, Share, held, is_held};
 use crate::network::PortMapping;
 use crate::runtime::cgroup::Cgroup;
 use crate::sys::proc;
@@ -147,9 +147,9 @@ impl Container {
     /// What it is doing now.
     pub fn status(&self) -> Status {
         let lock = self.lock_path();
-        let run = || -> Option<Run> { serde_json::from_slice(&read_limited(&lock, LIMIT).ok()?).ok() };
-        if is_held(&lock) {
-            return match run() {
+        if let Some(file) = held(&lock) {
+            let run = read_file_limited(file, LIMIT).ok().and_then(|bytes| serde_json::from_slice::<Run>(&bytes).ok());
+            return match run {
                 Some(run) if run.waits.is_some() => Status::Restarting(run),
                 Some(mut run) => {
                     run.paused = run.cgroup.as_ref().is_some_and(Cgroup::is_frozen);
@@ -162,6 +162,7 @@ impl Container {
             return Status::Exited(exit);
         }
         // The lock is free and nobody has written how it ended: the monitor was killed, or the host went down.
+        let run = || -> Option<Run> { serde_json::from_slice(&read_limited(&lock, LIMIT).ok()?).ok() };
         match run() {
             Some(run) => Status::Exited(lost(&run)),
             None => Status::Created,
@@ -440,6 +441,12 @@ pub fn all(dirs: &Dirs) -> Vec<Container> {
     ids(dirs).filter_map(known).collect()
 }
 
+/// Those whose monitor lives, in no order: for who asks for no others, which may be many.
+pub fn alive(dirs: &Dirs) -> Vec<Container> {
+    let is_alive = |id: &ContainerId| is_held(&dirs.containers().join(id.as_str()).join("lock"));
+    ids(dirs).filter(is_alive).filter_map(|id| load(dirs, &id)).collect()
+}
+
 /// Remove a folder that nobody works on and that was never committed. It holds nothing of subordinate ids.
 fn sweep(dirs: &Dirs, id: &ContainerId) {
     let dir = dirs.containers().join(id.as_str());
@@ -466,8 +473,9 @@ fn load(dirs: &Dirs, id: &ContainerId) -> Option<Container> {
     }
     let mut bytes = Vec::with_capacity(4096);
     file.by_ref().take(LIMIT).read_to_end(&mut bytes).ok()?;
-    let config =
-        serde_json::from_slice::<Config>(&bytes).ok().filter(|config| config.version == super::config::VERSION);
+    let config = serde_json::from_slice::<Config>(&bytes)
+        .ok()
+        .filter(|config| config.version == super::config::VERSION && config.id == *id);
     // One that cannot be read is still there, to be listed and removed.
     Some(Container::new(dirs, config.unwrap_or_else(|| Config::damaged(id.clone()))))
 }

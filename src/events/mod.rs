@@ -34,7 +34,7 @@ const MAX_LENGTH: u64 = 4 << 20;
 pub struct Event {
     /// When, in nanoseconds since 1970.
     pub time: i64,
-    /// `container`, `image` or `system`.
+    /// `container`, `image`, `network`, `secret`, `system` or `volume`.
     #[serde(rename = "type")]
     pub kind: String,
     /// podman's word for it: `create`, `start`, `died`, …
@@ -91,6 +91,11 @@ pub fn record(dirs: &Dirs, events: &[Event]) {
         }
     }
     let _ = append(dirs, &bytes);
+}
+
+/// [`record`] of one thing that has a name.
+pub fn tell(dirs: &Dirs, kind: &str, action: &str, id: &str, name: &str) {
+    record(dirs, &[Event::new(kind, action, id, name)]);
 }
 
 fn append(dirs: &Dirs, bytes: &[u8]) -> std::io::Result<()> {

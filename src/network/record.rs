@@ -11,6 +11,7 @@ use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::fs::{Durability, read_limited, replace};
 use crate::base::lock::{Lock, Share};
+use crate::events;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -244,6 +245,7 @@ pub fn create(dirs: &Dirs, name: &str, wanted: Wanted) -> Result<Record> {
         options: wanted.options,
     };
     write(dirs, &record)?;
+    events::tell(dirs, "network", "create", &record.id, &record.name);
     Ok(record)
 }
 

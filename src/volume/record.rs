@@ -7,6 +7,7 @@ use crate::base::fs::{create_new, read_limited, sync_dir};
 use crate::base::id::ContainerId;
 use crate::base::lock::{Lock, Share};
 use crate::base::temp::TempDir;
+use crate::events;
 use anyhow::{Context, Result};
 use rustix::fs::{CWD, Gid, RenameFlags, Uid};
 use rustix::io::Errno;
@@ -140,6 +141,7 @@ impl Volume {
         let scratch = TempDir::new(dirs).with_context(deed)?;
         let away = scratch.path().join("volume");
         std::fs::rename(&self.dir, &away).with_context(deed)?;
+        events::tell(dirs, "volume", "remove", &self.record.name, &self.record.name);
         crate::base::fs::remove_tree(&away).with_context(deed)
     }
 }
@@ -193,6 +195,7 @@ pub fn create(dirs: &Dirs, new: New) -> Result<Volume> {
     if !record.anonymous {
         sync_dir(&dirs.volumes()).with_context(deed)?;
     }
+    events::tell(dirs, "volume", "create", &record.name, &record.name);
     Ok(Volume { record, dir })
 }
 

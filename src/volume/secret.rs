@@ -15,6 +15,7 @@ use crate::base::fs::{create_new, read_limited, sync_dir};
 use crate::base::id::ContainerId;
 use crate::base::temp::TempDir;
 use crate::base::{env, program};
+use crate::events;
 use anyhow::{Context, Result};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
@@ -91,7 +92,9 @@ impl Secret {
         let deed = || format!("cannot remove secret `{}`", self.record.name);
         forget(&self.record).with_context(deed)?;
         let scratch = TempDir::new(dirs).with_context(deed)?;
-        std::fs::rename(&self.dir, scratch.path().join("secret")).with_context(deed)
+        std::fs::rename(&self.dir, scratch.path().join("secret")).with_context(deed)?;
+        events::tell(dirs, "secret", "remove", &self.record.id, &self.record.name);
+        Ok(())
     }
 }
 
@@ -138,6 +141,7 @@ pub fn create(dirs: &Dirs, new: New, value: &[u8]) -> Result<Secret> {
     if let Some(old) = old {
         let _ = forget(&old.record);
     }
+    events::tell(dirs, "secret", "create", &record.id, &record.name);
     Ok(Secret { record, dir })
 }
 

@@ -177,3 +177,24 @@ impl Drop for Done<'_> {
         self.0.store(1, std::sync::atomic::Ordering::Relaxed);
     }
 }
+
+#[test]
+fn extended_attributes_come_along() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    let env = TestEnv::with_image();
+    let file = env.file("from/file", "x");
+    if setxattr(&file, "user.mark", b"1", XattrFlags::empty()).is_err() {
+        skip!("this file system has no attributes for users");
+    }
+    setxattr(file.parent().unwrap(), "user.mark", b"2", XattrFlags::empty()).unwrap();
+    env.box_(&["create", "--name", "c", "t"]).ok();
+    env.box_(&["cp", file.parent().unwrap().to_str().unwrap(), "c:/x"]).ok();
+    let back = env.base.join("back");
+    env.box_(&["cp", "c:/x", back.to_str().unwrap()]).ok();
+    let value = |path: &std::path::Path| {
+        let mut buffer = [0; 16];
+        getxattr(path, "user.mark", &mut buffer[..]).map(|length| buffer[..length].to_vec()).ok()
+    };
+    assert_eq!(value(&back.join("file")).as_deref(), Some(&b"1"[..]));
+    assert_eq!(value(&back).as_deref(), Some(&b"2"[..]));
+}

@@ -52,3 +52,39 @@ fn what_comes_is_followed() {
     // It ends when its time has come.
     env.box_(&["events", "--since", "1h", "--until", "1ms"]).ends(0);
 }
+
+#[test]
+fn of_all_kinds() {
+    let env = TestEnv::with_image();
+    env.box_(&["volume", "create", "v"]).ok();
+    env.box_(&["volume", "rm", "v"]).ok();
+    env.box_(&["network", "create", "n"]).ok();
+    env.box_(&["create", "--name", "c", "--network", "n", "t"]).ok();
+    env.box_(&["network", "disconnect", "n", "c"]).ok();
+    env.box_(&["network", "connect", "n", "c"]).ok();
+    env.box_(&["rm", "c"]).ok();
+    env.box_(&["network", "rm", "n"]).ok();
+    env.cmd(&["secret", "create", "s", "-"]).stdin("x").run().ok();
+    env.box_(&["secret", "rm", "s"]).ok();
+    env.box_(&["save", "-o", env.base.join("t.tar").to_str().unwrap(), "t"]).ok();
+    env.box_(&["tag", "t", "u"]).ok();
+    env.box_(&["untag", "u"]).ok();
+    let events = ["events", "--since", "1h", "--stream=false", "--format", "{{.Type}} {{.Status}} {{.Name}}"];
+    let told = env.box_(&events).ok();
+    for line in [
+        "volume create v",
+        "volume remove v",
+        "network create n",
+        "network disconnect n",
+        "network connect n",
+        "network remove n",
+        "secret create s",
+        "secret remove s",
+        "image save t",
+        "image untag u",
+    ] {
+        assert_eq!(told.lines().filter(|told| *told == line).count(), 1, "{line} in {told}");
+    }
+    let some = env.cmd(&events).args(&["--filter", "type=volume", "--filter", "event=create"]).run().ok();
+    assert_eq!(some, "volume create v");
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// After whatever has happened: every process belongs to a listed container, and all of it can be removed.
 #[track_caller]
-fn the_truth(env: &TestEnv, moment: &str) {
+pub fn the_truth(env: &TestEnv, moment: &str) {
     let list = || env.box_(&["ps", "-a", "--format", "{{.Names}} {{.State}} {{.Pid}}"]);
     // What is about to end, or to start under a monitor that lives on, gets the time for it.
     eventually(&format!("payloads to be listed ({moment})"), || {

@@ -75,6 +75,7 @@ mod sandbox;
 mod scripts;
 mod save;
 mod selftest;
+mod shells;
 mod search;
 mod seldom;
 mod system;
@@ -86,11 +87,13 @@ mod volumes;
 mod mapped;
 
 // What can go wrong.
+mod damage;
 mod evil;
 mod failures;
 mod hostile;
 mod hosts;
 mod kill;
+mod marathon;
 mod mutants;
 
 // Other ways to be run.

@@ -35,7 +35,7 @@ Examples:
 
 const EVENTS_DETAILS: &str = "\
 Filters:
-  container=NAME  event=WORD  image=NAME  label=K[=V]  type=container|image
+  container=NAME  event=WORD  image=NAME  label=K[=V]  type=container|image|volume|network|secret
   The same key twice means either; different keys mean both.
 
 Fields of --format:

@@ -1,6 +1,7 @@
 //! A file or folder as a tar stream, read by descriptors: no link is followed, whatever others do meanwhile.
 
 use crate::base::error::{Kind, fault};
+use crate::store::records_of;
 use crate::sys::root::Root;
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
@@ -69,6 +70,7 @@ impl<W: Write> Packer<W> {
             FileType::Directory => {
                 let open = rustix::fs::openat(folder, &child, flags | OFlags::DIRECTORY, Mode::empty())?;
                 header.set_entry_type(EntryType::Directory);
+                self.attributes(&open)?;
                 self.builder.append_data(&mut header, name, std::io::empty())?;
                 self.folder(&open, name, depth + 1)
             }
@@ -103,12 +105,22 @@ impl<W: Write> Packer<W> {
             }
             self.seen.insert((stat.st_dev, stat.st_ino), name.to_path_buf());
         }
+        self.attributes(&open)?;
         let size = stat.st_size as u64;
         header.set_size(size);
         header.set_entry_type(EntryType::Regular);
         // A file that grows or shrinks meanwhile must not spoil the stream.
         let content = Exactly { file: File::from(open), left: size };
         Ok(self.builder.append_data(&mut header, name, content)?)
+    }
+
+    /// The extended attributes of what comes next.
+    fn attributes(&mut self, open: &OwnedFd) -> Result<()> {
+        let records = records_of(open)?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        Ok(self.builder.append_pax_extensions(records.iter().map(|(name, value)| (name.as_str(), value.as_slice())))?)
     }
 
     fn node(&mut self, mut header: Header, kind: EntryType, stat: &Stat, name: &Path) -> Result<()> {

@@ -68,7 +68,7 @@ struct Unpacker {
     folder: OwnedFd,
     owner: Owner,
     overwrite: bool,
-    /// Also what the stream says of the folder itself, and extended attributes.
+    /// Also what the stream says of the folder itself.
     whole: bool,
     /// Folders that get their mode and time when all is in them.
     folders: Vec<(PathBuf, u32, u64)>,
@@ -80,7 +80,7 @@ impl Unpacker {
         let header = entry.header().clone();
         let (mode, mtime) = (header.mode()? & 0o7777, header.mtime().unwrap_or(0));
         let kind = header.entry_type();
-        let attributes = if self.whole { attributes(entry)? } else { Vec::new() };
+        let attributes = attributes(entry)?;
         let Some((parent, last)) = path.parent().zip(path.file_name()) else {
             // The folder that is copied to is what it is.
             return if self.whole && kind == EntryType::Directory { self.top(&header, &attributes) } else { Ok(()) };
@@ -284,8 +284,12 @@ fn attributes<R: Read>(entry: &mut Entry<'_, R>) -> Result<Vec<Attribute>> {
 
 fn set_attributes(file: impl AsFd, attributes: &[Attribute]) -> Result<()> {
     for (name, value) in attributes {
-        rustix::fs::fsetxattr(&file, name.as_str(), value, rustix::fs::XattrFlags::empty())
-            .with_context(|| format!("cannot set its attribute `{}`", name.escape_debug()))?;
+        match rustix::fs::fsetxattr(&file, name.as_str(), value, rustix::fs::XattrFlags::empty()) {
+            // A file system without them cannot keep them.
+            Err(Errno::OPNOTSUPP) => Ok(()),
+            result => result,
+        }
+        .with_context(|| format!("cannot set its attribute `{}`", name.escape_debug()))?;
     }
     Ok(())
 }
