@@ -1,6 +1,6 @@
 //! Errors as the user sees them, and the exit codes they become: the one table.
 
-use super::args;
+use super::{absent, args};
 use crate::base::env;
 use crate::base::error::{Fault, Kind, kind};
 use crate::base::nearest::nearest_of;
@@ -154,6 +154,9 @@ fn translate(error: &clap::Error, path: &str) -> Fault {
     };
     match error.kind() {
         ErrorKind::UnknownArgument if arg.starts_with('-') => {
+            if let Some((why, hint)) = absent::why(flag(&arg)) {
+                return usage(format!("`{path}` has no flag `{}`: {why}", flag(&arg))).hint(hint);
+            }
             let fault = usage(format!("`{path}` has no flag `{}`", flag(&arg)));
             mean(fault, ContextKind::SuggestedArg, "")
         }

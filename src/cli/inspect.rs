@@ -10,34 +10,44 @@ use crate::base::error::{Fault, Kind, kind};
 use crate::container;
 use crate::engine::Engine;
 use crate::image;
+use crate::network;
 use anyhow::Result;
 use serde_json::Value;
 
-/// `box inspect`: a container, or else an image.
+/// `box inspect`: a container, or else an image, a volume or a network.
 pub fn inspect(args: &Inspect, globals: &Globals) -> Result<u8> {
     let engine = session::open(globals)?;
     let latest = if args.latest { Some(session::latest(&engine)?.config.id.to_string()) } else { None };
     let names = latest.map_or_else(|| args.names.clone(), |id| vec![id]);
+    let kinds: [(&str, &dyn Fn(&str) -> Result<Value>); 4] = [
+        ("container", &|name| inspect_container(&engine, name, args.size)),
+        ("image", &|name| {
+            let found = image::find(&engine.store, name)?.ok_or_else(|| image::missing(&engine.store, name))?;
+            Ok(image::inspect(&engine.store, &found))
+        }),
+        ("volume", &|name| super::volume::inspect_one(&engine, name)),
+        ("network", &|name| Ok(container::inspect_network(&engine, &network::record::find(&engine.dirs, name)?))),
+    ];
     let find = |name: &str| -> Result<Value> {
-        match args.kind.as_deref() {
-            Some("container") => inspect_container(&engine, name),
-            Some("image") => inspect_image(&engine, name),
-            _ => match inspect_container(&engine, name) {
-                Err(error) if kind(&error) == Kind::NotFound => match image::find(&engine.store, name)? {
-                    Some(image) => Ok(image::inspect(&engine.store, &image)),
-                    None => Err(missing(name)),
-                },
-                found => found,
-            },
+        if let Some((_, look)) = kinds.iter().find(|(kind, _)| args.kind.as_deref() == Some(kind)) {
+            return look(name);
         }
+        for (_, look) in &kinds {
+            match look(name) {
+                // What cannot be the name of one kind may be that of the next.
+                Err(error) if matches!(kind(&error), Kind::NotFound | Kind::Usage) => {}
+                found => return found,
+            }
+        }
+        Err(missing(name))
     };
     show(args.format.as_deref(), &names, find)
 }
 
 /// `box container inspect`.
 pub fn container(args: InspectContainer, globals: &Globals) -> Result<u8> {
-    let InspectContainer { format, latest, names } = args;
-    inspect(&Inspect { format, kind: Some("container".to_owned()), latest, names }, globals)
+    let InspectContainer { format, size, latest, names } = args;
+    inspect(&Inspect { format, size, kind: Some("container".to_owned()), latest, names }, globals)
 }
 
 /// `box image inspect`.
@@ -61,8 +71,15 @@ pub fn image_exists(args: &ImageExists, globals: &Globals) -> Result<u8> {
     Ok(u8::from(image::find(&engine.store, &args.name)?.is_none()))
 }
 
-fn inspect_container(engine: &Engine, name: &str) -> Result<Value> {
-    Ok(container::inspect(engine, &container::find(engine, name)?))
+fn inspect_container(engine: &Engine, name: &str, with_size: bool) -> Result<Value> {
+    let container = container::find(engine, name)?;
+    let mut keys = container::inspect(engine, &container);
+    if with_size {
+        let size = container::size(engine, &container);
+        keys["SizeRw"] = size.written.into();
+        keys["SizeRootFs"] = (size.written + size.image).into();
+    }
+    Ok(keys)
 }
 
 fn inspect_image(engine: &Engine, name: &str) -> Result<Value> {
@@ -70,7 +87,7 @@ fn inspect_image(engine: &Engine, name: &str) -> Result<Value> {
 }
 
 fn missing(name: &str) -> anyhow::Error {
-    Fault::new(Kind::NotFound, format!("there is no container and no image `{name}`"))
+    Fault::new(Kind::NotFound, format!("there is no container, image, volume or network `{}`", name.escape_debug()))
         .hint("box ps -a")
         .hint("box images")
         .into()

@@ -3,6 +3,7 @@
 //! `args` declares what can be typed; `request` turns it into a `container::Request`; a file per verb, or per family
 //! of verbs, does the deed. What is asked for goes to stdout, everything else to stderr.
 
+mod absent;
 mod access;
 pub mod args;
 mod attach;

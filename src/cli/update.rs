@@ -1,17 +1,27 @@
-//! `update`: changes limits.
+//! `update`: changes limits, restart policies, health checks and variables.
 
 use super::args::Globals;
 use super::args::limits::Update;
-use super::{limits, session};
+use super::{life, limits, session};
 use crate::base::error::{Fault, Kind};
-use crate::container::{self, limits::Resources};
+use crate::container::life::{HealthWords, RestartPolicy};
+use crate::container::limits::parse_ulimit;
+use crate::container::{self, Changes};
 use anyhow::Result;
 
 /// `box update`.
 pub fn update(args: Update, globals: &Globals) -> Result<u8> {
-    let changes = limits::resources(args.resources)?;
-    if changes == Resources::default() {
-        let fault = Fault::new(Kind::Usage, "there is nothing to change: no limit is given");
+    let health = life::health(args.health);
+    let changes = Changes {
+        resources: limits::resources(args.resources)?,
+        restart: args.restart.as_deref().map(RestartPolicy::parse).transpose()?,
+        health: (health != HealthWords::default()).then_some(health),
+        env: args.env,
+        unset_env: args.unsetenv,
+        ulimits: args.ulimit.iter().map(|text| parse_ulimit(text)).collect::<Result<_>>()?,
+    };
+    if changes == Changes::default() {
+        let fault = Fault::new(Kind::Usage, "there is nothing to change: no limit and nothing else is given");
         return Err(fault.hint("box update --memory 256m CONTAINER").into());
     }
     let engine = session::open(globals)?;

@@ -38,7 +38,7 @@ impl Again {
         self.caught.is_some()
             && !container.stopped_mark().exists()
             // The policy may have been changed since.
-            && (forced || super::record::current(container).life.restart.wants(exit.code, self.times))
+            && (forced || container.clone().with_updates().config.life.restart.wants(exit.code, self.times))
     }
 
     /// Wait for the next run; false if somebody stops the container meanwhile. The end of the run before is shown.

@@ -171,7 +171,7 @@ pub enum OnFailure {
 }
 
 /// The words of `--health-…`; each `None` leaves what the image says.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HealthWords {
     /// `--health-cmd`: a line, a JSON array, or `none`.
     pub cmd: Option<String>,
@@ -247,17 +247,22 @@ impl Healthcheck {
 
     /// What follows from the image and the words. Errors: [`Kind::Usage`].
     pub fn decide(image: Option<&serde_json::Value>, words: &HealthWords) -> Result<Option<Self>> {
+        Self::changed(image.and_then(Self::of_image), words)
+    }
+
+    /// What becomes of a check by the words. Errors: [`Kind::Usage`].
+    pub fn changed(before: Option<Self>, words: &HealthWords) -> Result<Option<Self>> {
         let given = words.cmd.as_deref().map(command).transpose()?;
         let mut check = match (words.none, given) {
             (true, Some(Some(_))) => {
                 return Err(fault(Kind::Usage, "`--no-healthcheck` and `--health-cmd` do not go together"));
             }
             (true, _) | (_, Some(None)) => return Ok(None),
-            (false, Some(Some(test))) => match image.and_then(Self::of_image) {
-                Some(image) => Self { test, ..image },
+            (false, Some(Some(test))) => match before {
+                Some(before) => Self { test, ..before },
                 None => Self::of(test),
             },
-            (false, None) => match image.and_then(Self::of_image) {
+            (false, None) => match before {
                 Some(check) => check,
                 None if words.asks_for_details() || words.startup_cmd.is_some() => {
                     let text = "there is no health check to change: the image has none, and `--health-cmd` is missing";

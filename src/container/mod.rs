@@ -78,7 +78,7 @@ pub use restart::restart;
 pub use size::{Size, size};
 pub use start::{Mode, Started, Terminal, attach, init, start};
 pub use stop::{StopOptions, Stopping, ask, kill, stop, stopped};
-pub use update::update;
+pub use update::{Changes, update};
 pub use usage::{ContainerUsage, ImageUsage, Usage, usage};
 pub use view::{PLACES, diff, diff_images};
 pub use volume_files::{export_volume, import_volume};

@@ -115,3 +115,18 @@ fn an_image_by_either_way() {
     assert_eq!(env.box_(&["inspect", "--type", "image", "--format", "{{.Id}}", "t"]).ok(), id);
     assert_eq!(env.box_(&["image", "inspect", "--format", "{{.Id}}", "t"]).ok(), id);
 }
+
+#[test]
+fn of_all_kinds_and_with_sizes() {
+    let env = TestEnv::with_image();
+    env.box_(&["run", "--name", "c", "--network", "none", "t", "do", "touch", "/x"]).ok();
+    env.box_(&["volume", "create", "v"]).ok();
+    env.box_(&["network", "create", "n"]).ok();
+    assert_eq!(env.box_(&["inspect", "-f", "{{.Mountpoint}}", "v"]).ok().rsplit('/').nth(1), Some("v"));
+    assert_eq!(env.box_(&["inspect", "-f", "{{.name}}", "n"]).ok(), "n");
+    assert_eq!(env.box_(&["inspect", "-f", "{{.Driver}}", "--type", "volume", "v"]).ok(), "local");
+    env.box_(&["inspect", "--type", "image", "v"]).ends(125).says("there is no image `v`");
+    let sized = env.box_(&["inspect", "--size", "c"]).json()[0].clone();
+    assert!(sized["SizeRootFs"].as_u64() > sized["SizeRw"].as_u64() && sized["SizeRw"].is_u64(), "{sized}");
+    assert!(env.box_(&["container", "inspect", "c"]).json()[0].get("SizeRw").is_none());
+}

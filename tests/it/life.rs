@@ -211,3 +211,34 @@ fn a_fleet() {
     eventually("all to end", || env.box_(&["ps", "-q"]).ok().is_empty());
     assert_eq!(env.box_(&["rm", "-a"]).ok().lines().count(), 20);
 }
+
+#[test]
+fn update_changes_later_starts() {
+    let env = TestEnv::with_image();
+    let options = ["create", "--name", "c", "--network", "none", "-e", "A=1", "-e", "B=2", "t", "info"];
+    env.box_(&options).ok();
+    let update = |words: &[&str]| env.cmd(&["update"]).args(words).run();
+    assert_eq!(update(&["-e", "A=3", "--unsetenv", "B", "--ulimit", "nofile=50:60", "c"]).ok(), "c");
+    update(&["--restart", "on-failure:2", "--health-cmd", "x", "--health-interval", "9s", "c"]).ok();
+    assert_eq!(
+        env.inspect("c", "{{.HostConfig.RestartPolicy.Name}} {{.Config.Healthcheck.Interval}}"),
+        "on-failure 9000000000"
+    );
+    // What was changed before is still so.
+    let seen = env.box_(&["start", "-a", "c"]).json();
+    assert_eq!((seen["env"]["A"].as_str(), seen["env"].get("B")), (Some("3"), None), "{seen}");
+    update(&["--no-healthcheck", "c"]).ok();
+    assert_eq!(
+        env.inspect("c", "{{json .Config.Healthcheck}} {{index .Config.Env 0}}").split(' ').next(),
+        Some("null")
+    );
+    update(&["--health-retries", "3", "c"]).fails(125).says("there is no health check to change");
+    update(&["c"]).fails(125).says("nothing to change");
+    // One that restarts does not any more.
+    env.background("r", &["--restart", "always"], &["pause"]);
+    update(&["--restart", "no", "r"]).ok();
+    env.box_(&["exec", "r", "kill", "1"]);
+    env.box_(&["kill", "r"]).ok();
+    env.box_(&["wait", "r"]).ok();
+    assert_eq!(env.inspect("r", "{{.State.Status}} {{.RestartCount}}"), "exited 0");
+}

@@ -432,22 +432,26 @@ Examples:
   box inspect -f '{{(index (index .NetworkSettings.Ports \"80/tcp\") 0).HostPort}}' web
   box inspect -f '{{json .Config.Labels}}' web";
 
-/// Print all that is known of containers and images, as JSON
+/// Print all that is known of containers, images, volumes and networks, as JSON
 #[derive(Debug, Clone, Default, Args)]
 #[command(
     mut_args = switches,
     override_usage = "box inspect [OPTIONS] NAME...",
     after_help = INSPECT_EXAMPLES,
     after_long_help = format!("{INSPECT_EXAMPLES}\n\n{EXIT_STATUS}"),
-    long_about = "Prints a JSON array with all that is known of each name: a container's, or else an image's. What is \
+    long_about = "Prints a JSON array with all that is known of each name: a container's, an image's, a volume's or a network's. What is \
                   found is printed even if another name is not."
 )]
 pub struct Inspect {
     /// json, or a Go template for each
     #[arg(short, long, value_name = "FORMAT")]
     pub format: Option<String>,
-    /// Look only for: container, image or all [default: all]
-    #[arg(short = 't', long = "type", value_name = "TYPE", value_parser = ["container", "image", "all"], hide_possible_values = true)]
+    /// Add how much a container has written (SizeRw), and that with its image (SizeRootFs), in bytes
+    #[arg(short, long)]
+    pub size: bool,
+    /// Look only for: container, image, volume, network or all [default: all, in this order]
+    #[arg(short = 't', long = "type", value_name = "TYPE", hide_possible_values = true,
+          value_parser = ["container", "image", "volume", "network", "all"])]
     pub kind: Option<String>,
     /// The container made last
     #[arg(short, long, conflicts_with = "names")]
@@ -469,6 +473,9 @@ pub struct InspectContainer {
     /// json, or a Go template for each
     #[arg(short, long, value_name = "FORMAT")]
     pub format: Option<String>,
+    /// Add how much it has written (SizeRw), and that with its image (SizeRootFs), in bytes
+    #[arg(short, long)]
+    pub size: bool,
     /// The container made last
     #[arg(short, long, conflicts_with = "names")]
     pub latest: bool,

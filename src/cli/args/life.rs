@@ -43,6 +43,14 @@ pub struct LifeOptions {
     #[arg(long, hide = true)]
     pub pod: Option<String>,
 
+    /// How its health is checked.
+    #[command(flatten)]
+    pub health: HealthOptions,
+}
+
+/// How a container's health is checked.
+#[derive(Debug, Clone, Default, Args)]
+pub struct HealthOptions {
     /// Check the health by this command: a line for the shell, or a JSON array; none for no check
     #[arg(long, alias = "healthcheck-command", value_name = "COMMAND", help_heading = "Health")]
     pub health_cmd: Option<String>,

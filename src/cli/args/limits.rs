@@ -1,6 +1,7 @@
 //! What limits a container: for `run` and `create`, and `update`, `stats`, `pause`, `unpause`.
 
 use super::containers::Chosen;
+use super::life::HealthOptions;
 use super::{EXIT_STATUS, switches};
 use crate::cli::complete;
 use clap::Args;
@@ -111,22 +112,39 @@ pub struct LimitFlags {
 const UPDATE_EXAMPLES: &str = "\
 Examples:
   box update --memory 256m --cpus 0.5 web
-  box update --pids-limit -1 web    no limit any more";
+  box update --pids-limit -1 web    no limit any more
+  box update --restart always web   from its next start on";
 
-/// Change the limits of containers
+/// Change the limits of containers, and what holds for later starts
 #[derive(Debug, Clone, Default, Args)]
 #[command(
     mut_args = switches,
     override_usage = "box update [OPTIONS] CONTAINER",
     after_help = UPDATE_EXAMPLES,
     after_long_help = format!("{UPDATE_EXAMPLES}\n\n{EXIT_STATUS}"),
-    long_about = "Changes the limits of a container, at once if it is running and for later starts, and prints what \
-                  was typed for it. Limits that are not mentioned stay as they are."
+    long_about = "Changes a container and prints what was typed for it: its limits at once if it is running and for later \
+                  starts; its variables, ulimits and health check from its next start on, and so its restart policy, \
+                  unless it has one already. What is not mentioned stays as it is."
 )]
 pub struct Update {
     /// The limits.
     #[command(flatten)]
     pub resources: ResourceFlags,
+    /// Start it again when it ends: no, on-failure[:TIMES], always or unless-stopped
+    #[arg(long, value_name = "POLICY")]
+    pub restart: Option<String>,
+    /// Set a variable: NAME=VALUE, or NAME to copy it from here
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// Take a variable away
+    #[arg(long, value_name = "NAME")]
+    pub unsetenv: Vec<String>,
+    /// Limit each process: NAME=SOFT[:HARD]
+    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    pub ulimit: Vec<String>,
+    /// How its health is checked.
+    #[command(flatten)]
+    pub health: HealthOptions,
     /// The container made last
     #[arg(short, long, conflicts_with = "names")]
     pub latest: bool,

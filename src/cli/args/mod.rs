@@ -114,7 +114,7 @@ Containers:
   pause      Stop all processes of containers where they are
   unpause    Let paused containers go on
   stats      Show what containers use: processors, memory, network, disks
-  update     Change the limits of containers
+  update     Change the limits of containers, and what holds for later starts
   kill       Send a signal to containers
   rm         Remove containers
   rename     Give a container another name
@@ -127,7 +127,7 @@ Containers:
   exec       Run a command in a running container
   attach     Connect the terminal to a running container
   wait       Wait until containers end; print their exit codes
-  inspect    Print all that is known of containers and images, as JSON
+  inspect    Print all that is known of containers, images, volumes and networks, as JSON
 
 Images:
   pull       Fetch images from registries
@@ -198,7 +198,7 @@ pub enum Verb {
     Stop(containers::Stop),
     /// Stop containers and start them again
     Restart(life::Restart),
-    /// Change the limits of containers
+    /// Change the limits of containers, and what holds for later starts
     Update(limits::Update),
     /// Show what containers use: processors, memory, network, disks
     Stats(limits::Stats),
@@ -228,7 +228,7 @@ pub enum Verb {
     Attach(containers::Attach),
     /// Wait until containers end; print their exit codes
     Wait(containers::Wait),
-    /// Print all that is known of containers and images, as JSON
+    /// Print all that is known of containers, images, volumes and networks, as JSON
     Inspect(containers::Inspect),
     /// Fetch images from registries
     Pull(images::Pull),
@@ -327,7 +327,7 @@ pub enum ContainerVerb {
     Stop(containers::Stop),
     /// Stop containers and start them again
     Restart(life::Restart),
-    /// Change the limits of containers
+    /// Change the limits of containers, and what holds for later starts
     Update(limits::Update),
     /// Show what containers use: processors, memory, network, disks
     Stats(limits::Stats),

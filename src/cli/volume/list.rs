@@ -55,6 +55,11 @@ pub fn inspect(args: &Inspect, globals: &Globals) -> Result<u8> {
     show(args.format.as_deref(), &names, |name| Ok(keys(&volume::find(&engine.dirs, name)?, &users)))
 }
 
+/// The volume of a name, as `box inspect` shows it.
+pub fn inspect_one(engine: &crate::engine::Engine, name: &str) -> Result<Value> {
+    Ok(keys(&volume::find(&engine.dirs, name)?, &container::all(engine)))
+}
+
 /// A volume with podman's keys.
 fn keys(volume: &Volume, users: &[Container]) -> Value {
     let record = &volume.record;

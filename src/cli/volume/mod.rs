@@ -11,6 +11,8 @@ use super::args::Globals;
 use super::args::volumes::{Many, One, VolumeVerb};
 use super::output::print_line;
 use super::session;
+pub use list::inspect_one;
+
 use crate::base::error::{Fault, Kind, kind};
 use crate::engine::Engine;
 use crate::volume::{self, Driver, Volume};

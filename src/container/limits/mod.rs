@@ -10,9 +10,7 @@ pub(super) use place::{Held, Plan, remove_leftover};
 pub(super) use show::host_config;
 
 use super::config::Config;
-use super::record::Container;
 use crate::base::error::{Fault, Kind, fault};
-use crate::base::fs::{Durability, read_limited, replace};
 use crate::runtime;
 use crate::runtime::cgroup::Cgroup;
 use anyhow::Result;
@@ -24,8 +22,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What `update` has changed, in the container's folder; replaces [`Limits`] in its config.
-const UPDATES: &str = "limits.json";
 /// Processes that a container may have if nothing is said, where cgroups allow to limit them.
 const DEFAULT_PIDS: i64 = 2048;
 /// The same with `--hardened`.
@@ -293,24 +289,7 @@ pub(super) fn default_pids(config: &Config) -> i64 {
     if config.rights.hardened { HARDENED_PIDS } else { DEFAULT_PIDS }
 }
 
-impl Container {
-    /// With the limits that `update` has changed since it was created.
-    pub(super) fn with_updates(mut self) -> Self {
-        if let Ok(bytes) = read_limited(&self.dir.join(UPDATES), 1 << 20)
-            && let Ok(limits) = serde_json::from_slice(&bytes)
-        {
-            self.config.limits = limits;
-        }
-        self
-    }
-}
-
 impl Limits {
-    /// Keep them for later starts.
-    pub(super) fn keep(&self, container: &Container) -> Result<()> {
-        replace(&container.dir.join(UPDATES), &serde_json::to_vec(self)?, Durability::Synced)
-    }
-
     /// Check, and decide what depends on the host: devices, and what "unlimited" means for `ulimits`.
     ///
     /// Only real root raises hard limits; an ordinary user's are refused here and not by the kernel at each start.
