@@ -218,8 +218,10 @@ pub fn check_now(engine: &Engine, container: &Container) -> Result<Health> {
     engine.enter()?;
     let pidfd = proc::open(run.pid, run.pid_started)
         .ok_or_else(|| fault(Kind::WrongState, "its process has ended").context(deed()))?;
-    let facts = super::host::facts(engine, &container.dir, &container.config, super::mounts::Lent::default())?;
-    let spec = super::spec::spec(&container.config, &facts)?;
+    let mut config = container.config.clone();
+    super::rights::as_running(&mut config, run.pid);
+    let facts = super::host::facts(engine, &container.dir, &config, super::mounts::Lent::default())?;
+    let spec = super::spec::spec(&config, &facts)?;
     let age = time::now().saturating_sub(run.started);
     let target = Target { container, dirs: &engine.dirs, pidfd: pidfd.as_fd(), spec: &spec, age };
     check(target, how).map(|(health, _)| health).with_context(deed)

@@ -144,3 +144,14 @@ fn descriptors_go_along() {
     exec("--preserve-fds=2").fails(125).says("hands on descriptors 3 to 4, but 4 is not open");
     env.box_(&["rm", "-f", "-t", "0", "a"]).ok();
 }
+
+#[test]
+fn beside_volumes_and_all_else_that_is_mounted() {
+    let env = TestEnv::with_image();
+    let options = ["-v", "vol:/vol", "-v", "/anon", "--tmpfs", "/memory", "--mount", "type=image,src=t,dst=/image"];
+    env.background("a", &[&options[..], &["--health-cmd", "[\"/bin/true\"]"]].concat(), &["sleep", "60"]);
+    env.box_(&["exec", "a", "do", "touch", "/vol/x", ";", "touch", "/anon/x", ";", "touch", "/memory/x"]).ok();
+    env.box_(&["exec", "a", "cat", "/image/bin/payload"]).ends(0);
+    env.box_(&["healthcheck", "run", "a"]).ok();
+    env.box_(&["rm", "-f", "-v", "-t", "0", "a"]).ok();
+}

@@ -20,9 +20,11 @@ pub fn the_truth(env: &TestEnv, moment: &str) {
         let words: Vec<&str> = line.split(' ').collect();
         let known = ["created", "initialized", "running", "exited", "stopped"].contains(&words[1]);
         assert!(known, "{moment}: {line}");
-        if words[1] == "running" && env.box_(&["exec", words[0], "true"]).code != 0 {
+        let alive = |name: &str| env.box_(&["exec", name, "true"]);
+        if words[1] == "running" && alive(words[0]).code != 0 {
             // Unless it has just been killed.
-            eventually(&format!("the end of {line} ({moment})"), || !list().out().contains(" running "));
+            let said = alive(words[0]);
+            eventually(&format!("the end of {line} ({moment}): {said}"), || !list().out().contains(" running "));
         }
     }
     env.box_(&["rm", "-f", "-a", "-t", "0"]).ok();

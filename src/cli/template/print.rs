@@ -116,8 +116,8 @@ struct Flags {
     precision: Option<usize>,
 }
 
-/// More columns than a screen could have would only eat memory.
-const MAX_WIDTH: usize = 100_000;
+/// More columns than a screen could have would only eat memory; and Rust's own formatting takes no more.
+const MAX_WIDTH: usize = u16::MAX as usize;
 
 /// `Printf`.
 pub fn formatted(format: &str, values: &[Value]) -> String {
@@ -143,7 +143,7 @@ pub fn formatted(format: &str, values: &[Value]) -> String {
             if chars.next_if_eq(&'*').is_some() {
                 let value = values.get(next).map(|value| if let Value::Int(n) = value { *n } else { 0 });
                 next += 1;
-                return value.map(|n| n.unsigned_abs() as usize);
+                return value.map(|n| (n.unsigned_abs() as usize).min(MAX_WIDTH));
             }
             let mut found = None;
             while let Some(digit) = chars.next_if(char::is_ascii_digit) {
@@ -298,4 +298,18 @@ fn type_of(value: &Value) -> String {
         Value::Map(_) => "map[string]interface {}",
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn widths_have_an_end() {
+        for format in ["%99999999999d", "%099999d", "%.99999d", "%*d", "%.99999f", "%99999s"] {
+            let values =
+                if format.contains('*') { vec![Value::Int(i64::MIN), Value::Int(1)] } else { vec![Value::Int(1)] };
+            assert!(formatted(format, &values).len() < 200_000, "{format}");
+        }
+    }
 }

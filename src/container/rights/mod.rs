@@ -337,6 +337,7 @@ pub fn as_running(config: &mut Config, pid: i32) {
         config.userns = if same { Userns::Host } else { Userns::Path(file("user")) };
     }
     // They are there already.
+    config.mounts.clear();
     config.rights.devices.clear();
     config.rights.device_names.clear();
 }
