@@ -44,7 +44,7 @@ pub fn clone(engine: &Engine, other: &Container, request: CloneRequest, progress
         names::check(name)?;
     }
     let _lease = engine.store.lease()?;
-    let find = |text: &str| find_image(engine, text, (PullPolicy::Missing, None), progress);
+    let find = |text: &str| find_image(engine, text, &(PullPolicy::Missing, None, None), progress);
     if let Some(text) = &request.image {
         config.root = image_root(text, &find(text)?);
     }
