@@ -9,7 +9,7 @@ use crate::rootless::{self, Range};
 use anyhow::{Context, Result};
 use oci_spec::runtime::{Linux, LinuxBuilder, LinuxIdMapping, LinuxIdMappingBuilder};
 use std::fmt::Write;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Write both maps of the process `pid`, the first of its namespace.
 pub(super) fn write_maps(pid: i32, linux: &Linux) -> Result<()> {
@@ -31,19 +31,20 @@ pub(super) fn write_maps(pid: i32, linux: &Linux) -> Result<()> {
         write(pid, "uid_map", uids)?;
         return write(pid, "gid_map", gids);
     }
-    match is_only(uids, uid.as_raw()) {
-        true => write(pid, "uid_map", uids)?,
-        false => by_program("newuidmap", pid, uids)?,
-    }
-    match is_only(gids, gid.as_raw()) {
-        true => {
-            // Else one could get rid of a group that denies something (CVE-2014-8989).
-            std::fs::write(format!("/proc/{pid}/setgroups"), "deny")
-                .context("cannot write the container's setgroups")?;
-            write(pid, "gid_map", gids)
-        }
-        false => by_program("newgidmap", pid, gids),
-    }
+    // The programs run side by side, and both are waited for, whatever happens to either.
+    let by_program = |tool, maps, own| if is_only(maps, own) { Ok(None) } else { start(tool, pid, maps).map(Some) };
+    let users = by_program("newuidmap", uids, uid.as_raw())?;
+    let groups = by_program("newgidmap", gids, gid.as_raw());
+    let users = users.map_or_else(|| write(pid, "uid_map", uids), |child| finish("newuidmap", child));
+    let groups =
+        groups.and_then(|child| child.map_or_else(|| write_own_group(pid, gids), |it| finish("newgidmap", it)));
+    users.and(groups)
+}
+
+fn write_own_group(pid: i32, gids: &[LinuxIdMapping]) -> Result<()> {
+    // Else one could get rid of a group that denies something (CVE-2014-8989).
+    std::fs::write(format!("/proc/{pid}/setgroups"), "deny").context("cannot write the container's setgroups")?;
+    write(pid, "gid_map", gids)
 }
 
 /// These ids of the host from 0 on.
@@ -73,22 +74,29 @@ pub(super) fn write(pid: i32, file: &str, maps: &[LinuxIdMapping]) -> Result<()>
     std::fs::write(&path, text).with_context(|| format!("cannot map the container's ids in `{path}`"))
 }
 
-fn by_program(tool: &str, pid: i32, maps: &[LinuxIdMapping]) -> Result<()> {
-    let deed = "cannot map the container's ids";
+const DEED: &str = "cannot map the container's ids";
+
+fn start(tool: &str, pid: i32, maps: &[LinuxIdMapping]) -> Result<Child> {
     let path = program::find(tool).ok_or_else(|| {
-        let text = format!("{deed}: {tool} is missing");
+        let text = format!("{DEED}: {tool} is missing");
         Fault::new(Kind::Host, text).hint(program::how_to_install("uidmap", &[("dnf", "shadow-utils")]))
     })?;
-    let output = Command::new(path)
+    Command::new(path)
         .arg(pid.to_string())
         .args(maps.iter().flat_map(|map| [map.container_id(), map.host_id(), map.size()]).map(|id| id.to_string()))
         .env_clear()
         .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("{deed}: {tool} cannot run"))?;
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{DEED}: {tool} cannot run"))
+}
+
+fn finish(tool: &str, child: Child) -> Result<()> {
+    let output = child.wait_with_output().with_context(|| format!("{DEED}: {tool} was lost"))?;
     if output.status.success() {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stderr);
-    Err(fault(Kind::Host, format!("{deed}: {}", text.lines().next().unwrap_or(tool).trim())))
+    Err(fault(Kind::Host, format!("{DEED}: {}", text.lines().next().unwrap_or(tool).trim())))
 }
