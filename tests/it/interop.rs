@@ -129,6 +129,21 @@ fn differently_made() -> Vec<(String, Built)> {
     let value: Value = serde_json::from_slice(&spaced.manifest.bytes).unwrap();
     spaced.manifest = Blob::new(&spaced.manifest.media_type, serde_json::to_string_pretty(&value).unwrap() + "\n");
     all.push(("spaced".into(), spaced));
+    // umoci's and others' manifests do not say what they are; layers may carry annotations, and fields of the future.
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut built = mixed().build();
+        let mut value: Value = serde_json::from_slice(&built.manifest.bytes).unwrap();
+        change(&mut value);
+        built.manifest = Blob::new(&built.manifest.media_type, value.to_string());
+        built
+    };
+    all.push(("untyped".into(), changed(&|manifest| drop(manifest.as_object_mut().unwrap().remove("mediaType")))));
+    let annotations = json!({"org.opencontainers.image.title": "a/b.tar"});
+    all.push(("layer".into(), changed(&|manifest| manifest["layers"][1]["annotations"] = annotations.clone())));
+    all.push(("future".into(), changed(&|manifest| manifest["x-unknown"] = json!([{"deep": 1e3}]))));
+    let many =
+        (0..30).fold(Image::empty(), |image, number| image.packed(layer(&format!("many{number}")), Packed::Gzip));
+    all.push(("many".into(), many.build()));
     all
 }
 

@@ -148,3 +148,23 @@ fn check_finds_damage_and_fetches_again() {
     outcome.ends(125);
     assert!(outcome.out().contains("came from no registry") && outcome.out().contains(": repaired"), "{outcome}");
 }
+
+#[test]
+fn reset_leaves_nothing() {
+    let env = TestEnv::with_image();
+    env.background("up", &["-v", "kept:/volume"], &["pause"]);
+    env.cmd(&["secret", "create", "s", "-"]).stdin("value").run().ok();
+    env.cmd(&["system", "reset"]).stdin("n\n").run().ok();
+    assert_eq!(env.box_(&["ps", "-q"]).ok().lines().count(), 1, "nothing was agreed to");
+    std::fs::write(env.data().join("somebody's"), "kept").unwrap();
+    env.cmd(&["system", "reset"]).stdin("y\n").run().ok();
+    let left: Vec<_> = std::fs::read_dir(env.data()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["somebody's"]);
+    for what in [["ps", "-aq"], ["images", "-aq"], ["volume", "ls"]] {
+        assert!(!env.box_(&what).ok().contains("kept"), "{what:?}");
+    }
+    // And on it goes.
+    env.load(&crate::image::shared_archive());
+    env.inside(&[], &["true"]).ok();
+    env.box_(&["system", "reset", "-f"]).ok();
+}

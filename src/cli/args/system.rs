@@ -14,6 +14,8 @@ pub enum SystemVerb {
     Df(Df),
     /// Remove all that is not used
     Prune(Prune),
+    /// Remove everything
+    Reset(Reset),
     /// Start containers with a restart policy after a reboot
     #[command(subcommand)]
     Boot(super::host::BootVerb),
@@ -101,4 +103,19 @@ pub struct Prune {
     /// Anonymous volumes that no container has, too
     #[arg(long)]
     pub volumes: bool,
+}
+
+/// Remove everything
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box system reset [OPTIONS]",
+    after_long_help = EXIT_STATUS,
+    long_about = "Stops and removes all containers, and removes all images, volumes, secrets and networks: what remains is as \
+                  before box was first used. Configuration and credentials stay."
+)]
+pub struct Reset {
+    /// Do not ask
+    #[arg(short, long)]
+    pub force: bool,
 }

@@ -3,6 +3,7 @@
 mod check;
 mod df;
 mod prune;
+mod reset;
 
 use super::args::Globals;
 use super::args::system::SystemVerb;
@@ -14,6 +15,7 @@ pub fn system(verb: &SystemVerb, globals: &Globals) -> Result<u8> {
         SystemVerb::Check(args) => check::check(args, globals),
         SystemVerb::Df(args) => df::df(args, globals),
         SystemVerb::Prune(args) => prune::prune(args, globals),
+        SystemVerb::Reset(args) => reset::reset(args, globals),
         SystemVerb::Boot(verb) => super::boot::boot(verb, globals),
         SystemVerb::Events(args) => super::events::events(args, globals),
         SystemVerb::Info(args) => super::info::info(args, globals),
