@@ -30,6 +30,7 @@ const AROUND: usize = 2;
 ///
 /// Errors: mistakes in the Dockerfile ([`Kind::Usage`]), a command that failed, an interruption.
 pub fn build(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) -> Result<Built> {
+    let began = crate::base::time::now();
     engine.enter()?;
     let _lease = engine.store.lease()?;
     let temp = TempDir::new(&engine.dirs)?;
@@ -58,7 +59,9 @@ pub fn build(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observe
         built.images.push(image);
     }
     built.names = request.tags.iter().map(crate::oci::reference::Reference::stored_name).collect();
-    super::outputs::send(engine, request, &mut built, &temp, &mut pool)?;
+    let outcome =
+        super::outputs::Outcome { engine, request, dockerfile: &dockerfile, prepared: &prepared, temp: &temp, began };
+    outcome.send(&mut built, &mut pool)?;
     Ok(built)
 }
 

@@ -6,6 +6,7 @@
 //! on. Whoever executes a step holds that name's lock, so that builds at the same time share the work.
 
 mod agent;
+mod attest;
 mod cache_mount;
 pub mod context;
 mod copy;
@@ -16,6 +17,7 @@ pub mod kept;
 mod layers;
 mod lead;
 pub mod lint;
+mod list;
 mod outputs;
 mod plan;
 mod pool;

@@ -1,51 +1,135 @@
 //! What `--output` asks for, done with what was built.
 
+use super::attest::{self, Base, Facts};
+use super::context::Prepared;
 use super::export::{Exporter, Finished, Sent};
+use super::list::{self, Statement};
 use super::pool::Pool;
 use super::progress::Pulling;
-use super::request::{BuildRequest, Output};
-use super::{Built, layers};
+use super::request::{BuildRequest, ContextSource, Output};
+use super::{Built, BuiltImage, layers};
 use crate::base::error::{Fault, Kind};
 use crate::base::temp::TempDir;
+use crate::base::time;
 use crate::container;
+use crate::dockerfile::Dockerfile;
 use crate::engine::Engine;
 use crate::image;
+use crate::oci::platform::Platform;
 use anyhow::{Context, Result};
 use std::fs::File;
 
-/// Send the result where it is wanted. An image without a name that nobody has asked for is taken away again.
-///
-/// Errors: those of [`Exporter::export`].
-pub fn send(
-    engine: &Engine,
-    request: &BuildRequest,
-    built: &mut Built,
-    temp: &TempDir,
-    pool: &mut Pool<'_>,
-) -> Result<()> {
-    let finished = built.images.iter().map(|one| {
-        let image =
-            image::find(&engine.store, one.id.digits())?.context("the image is not there after it was written")?;
-        let layers = image.layers.into_iter().map(|layer| layer.diff_id).collect();
-        Ok(Finished { platform: one.platform.clone(), id: one.id.clone(), layers })
-    });
-    let finished: Vec<Finished> = finished.collect::<Result<_>>()?;
-    for output in &request.outputs {
-        let Some(name) = shown(output) else { continue };
-        let stdout = File::from(rustix::io::dup(rustix::stdio::stdout()).context("stdout is closed")?);
-        let value = pool.alone(name, |reporter| {
-            if matches!(output, Output::Local(_) | Output::Tar(_)) {
-                finished.iter().try_for_each(|one| layers::unpack(&engine.store, &one.layers))?;
-            }
-            let progress = Pulling::new(reporter);
-            let (access, names) = (&request.access, request.tags.as_slice());
-            let exporter = Exporter { engine, access, names, temp, stdout, progress: &progress };
-            Ok(serde_json::to_value(exporter.export(output, &finished)?)?)
-        })?;
-        let sent: Vec<Sent> = serde_json::from_value(value).context("an output gave no answer")?;
-        built.sent.extend(sent);
+/// A build whose images are there.
+pub struct Outcome<'a> {
+    /// The store, and who we are.
+    pub engine: &'a Engine,
+    /// What was asked for.
+    pub request: &'a BuildRequest,
+    /// What was built.
+    pub dockerfile: &'a Dockerfile,
+    /// From what.
+    pub prepared: &'a Prepared,
+    /// A folder of the build's own.
+    pub temp: &'a TempDir,
+    /// When the build began, nanoseconds since 1970.
+    pub began: i64,
+}
+
+impl Outcome<'_> {
+    /// Make a list where there is more than one image, and send the result where it is wanted. An image without a name
+    /// that nobody has asked for is taken away again.
+    ///
+    /// Errors: those of [`Exporter::export`].
+    pub fn send(&self, built: &mut Built, pool: &mut Pool<'_>) -> Result<()> {
+        let (engine, request, temp) = (self.engine, self.request, self.temp);
+        let finished = built.images.iter().map(|one| {
+            let image =
+                image::find(&engine.store, one.id.digits())?.context("the image is not there after it was written")?;
+            let layers = image.layers.into_iter().map(|layer| layer.diff_id).collect();
+            Ok(Finished { platform: one.platform.clone(), id: one.id.clone(), layers })
+        });
+        let finished: Vec<Finished> = finished.collect::<Result<_>>()?;
+        let statements = self.statements(built)?;
+        // Without a name nobody could find a list.
+        if !request.tags.is_empty() && (built.images.len() > 1 || !statements.is_empty()) {
+            built.list = Some(list::make(&engine.store, &built.images, &statements, &request.tags)?);
+        }
+        for output in &request.outputs {
+            let Some(name) = shown(output) else { continue };
+            let stdout = File::from(rustix::io::dup(rustix::stdio::stdout()).context("stdout is closed")?);
+            let value = pool.alone(name, |reporter| {
+                if matches!(output, Output::Local(_) | Output::Tar(_)) {
+                    finished.iter().try_for_each(|one| layers::unpack(&engine.store, &one.layers))?;
+                }
+                let progress = Pulling::new(reporter);
+                let (access, names) = (&request.access, request.tags.as_slice());
+                let exporter = Exporter { engine, access, names, temp, stdout, progress: &progress };
+                Ok(serde_json::to_value(exporter.export(output, &finished)?)?)
+            })?;
+            let sent: Vec<Sent> = serde_json::from_value(value).context("an output gave no answer")?;
+            built.sent.extend(sent);
+        }
+        drop_unwanted(engine, request, built)
     }
-    drop_unwanted(engine, request, built)
+
+    /// What is attached to the images.
+    fn statements(&self, built: &Built) -> Result<Vec<Statement>> {
+        let Some(mode) = self.request.provenance else { return Ok(Vec::new()) };
+        let request = self.request;
+        if request.tags.is_empty() {
+            let fault = Fault::new(Kind::Usage, "provenance is attached to an image with a name");
+            return Err(fault.hint("-t NAME").into());
+        }
+        let ids = request.secrets.iter().map(|secret| secret.id.clone());
+        let secrets: Vec<String> = ids.chain(request.ssh.iter().map(|ssh| ssh.id.clone())).collect();
+        let repository = match (&request.context, &self.prepared.revision) {
+            (ContextSource::Git(url), Some(commit)) => Some((url.as_str(), commit.as_str())),
+            _ => None,
+        };
+        let bases = self.bases()?;
+        let state = |image: &BuiltImage| {
+            let facts = Facts {
+                mode,
+                names: &built.names,
+                manifest: &image.manifest,
+                platform: &image.platform,
+                host: &Platform::host(),
+                dockerfile: (&self.prepared.dockerfile.name, &self.prepared.dockerfile.text),
+                repository,
+                target: request.target.as_deref(),
+                args: &request.args,
+                labels: &request.labels,
+                secrets: &secrets,
+                bases: &bases,
+                times: (self.began, time::now()),
+            };
+            let document = attest::provenance(&facts);
+            Statement { about: image.manifest.clone(), predicate: attest::PREDICATE, document }
+        };
+        Ok(built.images.iter().map(state).collect())
+    }
+
+    /// The images that stages begin with; without a digest where a name depends on arguments, or several platforms would
+    /// each have their own.
+    fn bases(&self) -> Result<Vec<Base>> {
+        let mut all: Vec<Base> = Vec::new();
+        for (index, stage) in self.dockerfile.stages.iter().enumerate() {
+            let own = stage.base == "scratch" || self.dockerfile.stage_named(&stage.base, index).is_some();
+            if own || all.iter().any(|base| base.name == stage.base) {
+                continue;
+            }
+            let alone = self.request.platforms.len() < 2 && stage.platform.is_none();
+            let image = match alone && !stage.base.contains('$') {
+                true => image::find(&self.engine.store, &stage.base)?,
+                false => None,
+            };
+            all.push(Base {
+                name: stage.base.clone(),
+                digest: image.map(|image| image.list.unwrap_or(image.manifest.digest)),
+            });
+        }
+        Ok(all)
+    }
 }
 
 /// What a step of an output is called, as BuildKit calls it; `None`: there is nothing to do.

@@ -55,6 +55,12 @@ fn readme_commands_run() {
 }
 
 #[test]
+fn the_builds_run() {
+    let shown = [("run --rm", "hello\nbuilt"), ("cat out/built", "built"), ("--check", "no warnings found")];
+    run_document("docs/build.md", &shown);
+}
+
+#[test]
 fn the_tour_runs() {
     let shown = [
         ("State.Running", "true"),

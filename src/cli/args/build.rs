@@ -152,10 +152,10 @@ pub struct Build {
     /// Attach how it was built: true, false, or mode=min|max
     #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = IMAGE)]
     pub provenance: Option<String>,
-    /// Attach a list of its parts: true, false, or generator=IMAGE
-    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = IMAGE)]
+    /// Only false: box does not scan images for their parts
+    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_short_help = true, help_heading = IMAGE)]
     pub sbom: Option<String>,
-    /// The same by docker's other name: type=provenance,mode=max or type=sbom
+    /// The same by docker's other name: type=provenance,mode=max
     #[arg(long, value_name = "FIELDS", hide_short_help = true, help_heading = IMAGE)]
     pub attest: Vec<String>,
 

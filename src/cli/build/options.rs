@@ -8,9 +8,6 @@ use crate::dockerfile::csv;
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// BuildKit's scanner, which looks for parts when nothing else is said.
-const SCANNER: &str = "docker.io/docker/buildkit-syft-scanner:stable-1";
-
 /// One option's fields, as docker writes them: `type=local,"dest=a,b"`.
 struct Fields<'a> {
     flag: &'static str,
@@ -270,13 +267,13 @@ pub fn provenance(text: &str) -> Result<Option<Provenance>> {
     Ok(on.then_some(mode))
 }
 
-/// `--sbom`: the scanner's image; `None` for `false`.
+/// `--sbom`: box has no scanner, so that only `false` can be honoured.
 pub fn sbom(text: &str) -> Result<Option<String>> {
-    let mut fields = Fields::parse("--sbom", text, "generator=IMAGE")?;
-    let on = on(&mut fields, text)?;
-    let generator = fields.take(&["generator"]).unwrap_or_else(|| SCANNER.to_owned());
-    fields.end("generator, disabled")?;
-    Ok(on.then_some(generator))
+    let mut fields = Fields::parse("--sbom", text, "false")?;
+    match on(&mut fields, text)? {
+        true => Err(fields.wrong("box does not scan images for their parts")),
+        false => Ok(None),
+    }
 }
 
 /// `true`, `false`, or fields with `disabled=`.
@@ -383,12 +380,7 @@ mod tests {
         );
         check(
             sbom,
-            &[
-                ("true", "Some(\"docker.io/docker/buildkit-syft-scanner:stable-1\")"),
-                ("0", "None"),
-                ("generator=me/scan", "Some(\"me/scan\")"),
-                ("x", "there is no field `x`"),
-            ],
+            &[("false", "None"), ("0", "None"), ("true", "box does not scan"), ("generator=x", "box does not scan")],
         );
     }
 

@@ -89,3 +89,53 @@ fn images_go_to_registries() {
     env.box_(&["build", "-q", "--push", "c"]).fails(125).says("cannot push an image without a name");
     env.box_(&["build", "-q", "-o", "type=cacheonly", "c"]).ok();
 }
+
+#[test]
+fn provenance_is_attached_as_buildkit_does() {
+    let (registry, env) = (Registry::start(), made());
+    env.file("config/containers/registries.conf", registry.conf());
+    let name = registry.name("team/app:1");
+    let words = ["build", "-q", "-t", &name, "--push", "--provenance=mode=max", "--build-arg", "A=b", "c"];
+    env.box_(&words).ok();
+    let list: serde_json::Value = serde_json::from_slice(&registry.manifest("team/app", "1").unwrap().bytes).unwrap();
+    let rows = list["manifests"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "{list:#}");
+    assert_eq!(rows[1]["annotations"]["vnd.docker.reference.type"], "attestation-manifest");
+    assert_eq!(rows[1]["annotations"]["vnd.docker.reference.digest"], rows[0]["digest"]);
+    assert_eq!(rows[1]["platform"]["architecture"], "unknown");
+    let shown = env.box_(&["image", "attestation", &name]).ok();
+    assert!(shown.contains("https://slsa.dev/provenance/v1"), "{shown}");
+    let manifest = registry.manifest("team/app", rows[1]["digest"].as_str().unwrap()).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest.bytes).unwrap();
+    let digest = manifest["layers"][0]["digest"].as_str().unwrap();
+    let statement = env.box_(&["image", "attestation", &name, digest]).json();
+    assert_eq!(format!("sha256:{}", statement["subject"][0]["digest"]["sha256"].as_str().unwrap()), rows[0]["digest"]);
+    let definition = &statement["predicate"]["buildDefinition"];
+    assert_eq!(definition["externalParameters"]["request"]["args"]["build-arg:A"], "b");
+    assert!(definition["resolvedDependencies"][0]["uri"].as_str().unwrap().starts_with("pkg:docker/t@"));
+    // The name runs as ever.
+    assert_eq!(env.box_(&["run", "--rm", "--network", "none", &name, "cat", "/sub/file"]).ok(), "content");
+    env.box_(&["build", "-q", "--provenance", "c"]).fails(125).says("an image with a name").hints("-t NAME");
+    env.box_(&["build", "--sbom=true", "c"]).fails(125).says("box does not scan images");
+    env.box_(&["build", "-q", "--sbom=false", "--attest", "type=provenance,disabled=true", "c"]).ok();
+}
+
+#[test]
+fn several_platforms_make_a_list() {
+    let env = TestEnv::new();
+    context(&env, "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /arch\n", &[("amd64", "a"), ("arm64", "b")]);
+    let words = ["build", "-q", "-t", "app", "--platform", "linux/amd64,linux/arm64", "--metadata-file", "m.json", "c"];
+    assert_eq!(env.box_(&words).ok().lines().count(), 2);
+    let list = env.box_(&["manifest", "inspect", "app"]).json();
+    let platforms: Vec<_> =
+        list["manifests"].as_array().unwrap().iter().map(|row| &row["platform"]["architecture"]).collect();
+    assert_eq!(platforms, ["amd64", "arm64"]);
+    let metadata: serde_json::Value = serde_json::from_slice(&std::fs::read(env.base.join("m.json")).unwrap()).unwrap();
+    assert_eq!(metadata["containerimage.descriptor"]["mediaType"], "application/vnd.oci.image.index.v1+json");
+    env.box_(&["build", "-q", "--platform", "linux/amd64,linux/arm64", "-o", "out", "c"]).ok();
+    let read = |name: &str| std::fs::read_to_string(env.base.join("out").join(name).join("arch")).unwrap();
+    assert_eq!((read("linux_amd64").as_str(), read("linux_arm64").as_str()), ("a", "b"));
+    env.box_(&["build", "--iidfile", "id", "--platform", "linux/amd64,linux/arm64", "c"])
+        .fails(125)
+        .says("`--iidfile`");
+}
