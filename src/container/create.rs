@@ -63,21 +63,18 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
     let mut config = decide(engine, request, root, &image)?;
     let settled = mounts::settle(engine, wishes)?;
     config.mounts = settled.mounts.clone();
-    let (container, lock) = match publish(engine, config, made_up) {
-        Ok(published) => published,
-        Err(error) => {
-            settled.undo(engine);
-            return Err(error);
-        }
-    };
+    let (container, lock) = publish(engine, config, made_up)?;
     if let Some(path) = &cidfile
         && let Err(error) = crate::base::fs::create_new(path, container.config.id.as_str().as_bytes())
     {
         let _ = container.delete(&engine.dirs);
-        settled.undo(engine);
         return Err(error.context("cannot write the container's id"));
     }
-    settled.keep();
+    if let Err(error) = settled.keep(engine) {
+        let _ = mounts::remove_anonymous(&engine.dirs, &container);
+        let _ = container.delete(&engine.dirs);
+        return Err(error);
+    }
     timing::phase("create");
     Ok((container, lock))
 }

@@ -273,6 +273,8 @@ pub fn publish(dirs: &Dirs, config: Config) -> Result<(Container, Lock)> {
     match result {
         Ok(()) => Ok((container, lock)),
         Err(error) => {
+            // The name is claimed already if it was the sync that failed.
+            container.unclaim_any(dirs);
             let _ = remove_tree(&container.dir);
             let _ = remove_tree(&container.run_dir);
             Err(error)

@@ -286,8 +286,14 @@ impl Sweep {
         if self.dry {
             self.count_tree(path);
         } else {
-            // A folder that is half deleted must not go by the layer's name.
-            let result = std::fs::rename(path, dead(path));
+            // A folder that is half deleted must not go by the layer's name. Somebody who was killed may have left one
+            // of an earlier layer of that digest.
+            let result = std::fs::rename(path, dead(path)).or_else(|error| match error.kind() {
+                ErrorKind::DirectoryNotEmpty => {
+                    crate::base::fs::remove_tree(&dead(path)).and_then(|()| Ok(std::fs::rename(path, dead(path))?))
+                }
+                _ => Err(error.into()),
+            });
             self.note(result.with_context(|| format!("cannot remove `{}`", path.display())));
         }
         self.remove_file(&mark(path));

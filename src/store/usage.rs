@@ -21,27 +21,11 @@ pub fn disk_usage(path: &Path) -> rustix::io::Result<u64> {
         return Ok(allocated(&top));
     }
     let mut tally = Tally { bytes: allocated(&top), linked: HashSet::new() };
-    let mut folder = rustix::fs::open(path, FOLDER, Mode::empty())?;
-    // The folders that are left to visit, of each level on the way down.
-    let mut levels = vec![tally.take(&folder)?];
-    while let Some(level) = levels.last_mut() {
-        let Some(name) = level.pop() else {
-            levels.pop();
-            if !levels.is_empty() {
-                folder = rustix::fs::openat(&folder, "..", FOLDER, Mode::empty())?;
-            }
-            continue;
-        };
-        match rustix::fs::openat(&folder, name.as_slice(), FOLDER, Mode::empty()) {
-            Ok(next) => {
-                folder = next;
-                levels.push(tally.take(&folder)?);
-            }
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-            Err(error) => return Err(error),
-        }
+    match tally.walk(path) {
+        // Somebody removes it: a folder that is gone has no way up or down.
+        Ok(()) | Err(Errno::NOENT) => Ok(tally.bytes),
+        Err(error) => Err(error),
     }
-    Ok(tally.bytes)
 }
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -53,6 +37,30 @@ struct Tally {
 }
 
 impl Tally {
+    fn walk(&mut self, path: &Path) -> rustix::io::Result<()> {
+        let mut folder = rustix::fs::open(path, FOLDER, Mode::empty())?;
+        // The folders that are left to visit, of each level on the way down.
+        let mut levels = vec![self.take(&folder)?];
+        while let Some(level) = levels.last_mut() {
+            let Some(name) = level.pop() else {
+                levels.pop();
+                if !levels.is_empty() {
+                    folder = rustix::fs::openat(&folder, "..", FOLDER, Mode::empty())?;
+                }
+                continue;
+            };
+            match rustix::fs::openat(&folder, name.as_slice(), FOLDER, Mode::empty()) {
+                Ok(next) => {
+                    folder = next;
+                    levels.push(self.take(&folder)?);
+                }
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Count what is in a folder; returns the folders in it.
     fn take(&mut self, folder: &OwnedFd) -> rustix::io::Result<Vec<Vec<u8>>> {
         let mut folders = Vec::new();

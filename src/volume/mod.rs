@@ -16,4 +16,4 @@ pub mod record;
 pub mod secret;
 
 pub use driver::Driver;
-pub use record::{New, Record, Volume, all, check_name, create, find};
+pub use record::{New, Record, Volume, all, check, check_name, create, find};

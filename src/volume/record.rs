@@ -153,16 +153,22 @@ fn chown(path: &Path, owner: (Option<u32>, Option<u32>)) -> Result<()> {
     Ok(())
 }
 
+/// What a new volume would stand for. Errors: as of [`create`], for words that make no sense.
+pub fn check(new: &New) -> Result<Driver> {
+    if let Some(name) = &new.name {
+        check_name(name)?;
+    }
+    owner(&new.options)?;
+    Driver::parse(&new.driver, &new.options)
+}
+
 /// Make a volume.
 ///
 /// Errors: [`Kind::NameInUse`]; [`Kind::Usage`] for a name, a driver or options that make no sense. With an owner the
 /// caller is root in its namespace.
 pub fn create(dirs: &Dirs, new: New) -> Result<Volume> {
-    let name = match new.name {
-        Some(name) => check_name(&name).map(|()| name)?,
-        None => ContainerId::random().to_string(),
-    };
-    Driver::parse(&new.driver, &new.options)?;
+    check(&new)?;
+    let name = new.name.unwrap_or_else(|| ContainerId::random().to_string());
     let asked = owner(&new.options)?;
     let record = Record {
         version: VERSION,

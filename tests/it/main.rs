@@ -95,6 +95,7 @@ mod hosts;
 mod kill;
 mod marathon;
 mod mutants;
+mod reliability;
 
 // Other ways to be run.
 mod interop;

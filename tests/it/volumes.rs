@@ -39,6 +39,10 @@ fn a_life() {
     env.inside(&["-v", "data:/d"], &["write", "/d/kept", "1"]).ok();
     assert_eq!(env.inside(&["-v", "data:/x/y:ro"], &["cat", "/x/y/kept"]).ok(), "1");
     env.inside(&["-v", "data:/d:ro"], &["touch", "/d/no"]).ends(1).says("Read-only file system");
+    // Who comes later finds it mounted.
+    env.background("user", &["-v", "data:/d", "-v", "/anonymous"], &["pause"]);
+    assert_eq!(env.box_(&["exec", "user", "cat", "/d/kept"]).ok(), "1");
+    env.box_(&["rm", "-f", "-v", "-t", "0", "user"]).ok();
     let mountpoint = env.box_(&["volume", "inspect", "-f", "{{.Mountpoint}}", "data"]).ok();
     assert_eq!(fs::read_to_string(format!("{mountpoint}/kept")).unwrap(), "1");
     assert_eq!(env.box_(&["volume", "mount", "data"]).ok(), mountpoint);

@@ -239,7 +239,7 @@ impl Unpacker {
         let (uid, gid) = match self.owner {
             Owner::Ours | Owner::OursWithoutDevices => return Ok((None, None)),
             Owner::This(uid, gid) => (uid, gid),
-            Owner::AsItWas => (u32::try_from(header.uid()?)?, u32::try_from(header.gid()?)?),
+            Owner::AsItWas => (id(header.uid()?)?, id(header.gid()?)?),
         };
         Ok((Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
     }
@@ -262,6 +262,12 @@ impl Unpacker {
         }
         Ok(())
     }
+}
+
+/// An id of a file's owner: the largest number means none (chown(2)).
+fn id(number: u64) -> Result<u32> {
+    let id = u32::try_from(number).ok().filter(|id| *id != u32::MAX);
+    id.ok_or_else(|| fault(Kind::BadData, format!("its owner {number} cannot be")))
 }
 
 /// The name and value of an extended attribute.

@@ -1,6 +1,7 @@
 //! When a container starts: volumes are filled, folders for overlays made, files given to the container's user. And when
 //! it is removed: its anonymous volumes go.
 
+use super::settle::make_anonymous;
 use super::{Mount, Source};
 use crate::base::digest::Digest;
 use crate::base::dirs::Dirs;
@@ -75,7 +76,12 @@ fn use_volume(engine: &Engine, container: &Container, mount: &Mount, name: &str)
         let text = format!("volume `{name}` is gone");
         Fault::new(Kind::NotFound, text).hint(format!("box volume create {name}"))
     };
-    let volume = volume::record::load(&engine.dirs, name).ok_or_else(gone)?;
+    let volume = match (volume::record::load(&engine.dirs, name), &mount.source) {
+        (Some(volume), _) => volume,
+        // Whoever made the container was killed before this.
+        (None, Source::Volume { anonymous: true, make, .. }) => make_anonymous(engine, name, make)?,
+        _ => return Err(gone().into()),
+    };
     match volume.driver()? {
         Driver::Kernel { kind, device, .. } if engine.caller().0 != 0 && kind != "overlay" => {
             let text = format!("an ordinary user cannot mount `{kind}`, which volume `{name}` is");

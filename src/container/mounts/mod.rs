@@ -61,7 +61,7 @@ pub enum Source {
         #[serde(default)]
         anonymous: bool,
         /// What a volume that does not exist yet is made with.
-        #[serde(skip)]
+        #[serde(default, skip_serializing_if = "VolumeWish::is_default")]
         make: VolumeWish,
     },
     /// The files of another image.
@@ -79,7 +79,7 @@ pub enum Source {
 }
 
 /// `volume-driver`, `volume-opt` and `volume-label` of `--mount type=volume`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeWish {
     /// The driver; empty for `local`.
     pub driver: String,
@@ -87,6 +87,12 @@ pub struct VolumeWish {
     pub options: Vec<(String, String)>,
     /// `KEY=VALUE`.
     pub labels: Vec<(String, String)>,
+}
+
+impl VolumeWish {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `--image-volume`: what becomes of the volumes that the image declares.

@@ -3,6 +3,7 @@
 
 use super::{ImageVolumes, Mount, Options, Source, VolumeWish};
 use crate::base::error::{Fault, Kind, fault};
+use crate::base::id::ContainerId;
 use crate::base::lock::{Lock, Share};
 use crate::container::record;
 use crate::engine::Engine;
@@ -32,26 +33,33 @@ pub struct Wishes<'a> {
 pub struct Settled {
     /// The mounts.
     pub mounts: Vec<Mount>,
-    made: Vec<Volume>,
     locks: Vec<Lock>,
 }
 
 impl Settled {
-    /// The record is published: what was made stays.
-    pub fn keep(mut self) {
-        self.made.clear();
+    /// The record is published, which leads to them: now the anonymous volumes are made. Whoever is killed before leaves
+    /// a container whose start makes them.
+    pub fn keep(self, engine: &Engine) -> Result<()> {
+        self.mounts.iter().try_for_each(|mount| match &mount.source {
+            Source::Volume { name, anonymous: true, make } => make_anonymous(engine, name, make).map(drop),
+            _ => Ok(()),
+        })
     }
+}
 
-    /// The record was not published: anonymous volumes that were made for it go.
-    pub fn undo(self, engine: &Engine) {
-        // Our own share of the locks would keep us out.
-        drop(self.locks);
-        for volume in self.made {
-            // A fresh volume holds nothing; whoever cannot remove it leaves it to `volume prune`.
-            if let Ok(lock) = volume.lock(Share::Exclusive) {
-                let _ = volume.remove(&engine.dirs, lock);
-            }
-        }
+/// Make the anonymous volume of a container's mount.
+pub(super) fn make_anonymous(engine: &Engine, name: &str, make: &VolumeWish) -> Result<Volume> {
+    volume::create(&engine.dirs, new_volume(Some(name.to_owned()), make, true))
+}
+
+fn new_volume(name: Option<String>, make: &VolumeWish, anonymous: bool) -> New {
+    New {
+        name,
+        driver: make.driver.clone(),
+        options: make.options.iter().cloned().collect(),
+        labels: make.labels.iter().cloned().collect(),
+        anonymous,
+        owner: (None, None),
     }
 }
 
@@ -79,15 +87,10 @@ pub fn gather(engine: &Engine, wishes: &mut Wishes<'_>) -> Result<Vec<Mount>> {
 /// Settle all mounts.
 pub fn settle(engine: &Engine, mut wishes: Wishes<'_>) -> Result<Settled> {
     let mounts = gather(engine, &mut wishes)?;
-    let mut settled = Settled { mounts: Vec::new(), made: Vec::new(), locks: Vec::new() };
+    let mut settled = Settled { mounts: Vec::new(), locks: Vec::new() };
     for mount in mounts {
-        match settled.settle_one(engine, mount, wishes.find_image) {
-            Ok(mount) => settled.mounts.push(mount),
-            Err(error) => {
-                settled.undo(engine);
-                return Err(error);
-            }
-        }
+        let mount = settled.settle_one(engine, mount, wishes.find_image)?;
+        settled.mounts.push(mount);
     }
     Ok(settled)
 }
@@ -97,45 +100,45 @@ impl Settled {
         check_idmap(engine, &mount)?;
         match &mut mount.source {
             Source::Image { reference, layers } => *layers = layers_of(&find(reference)?),
-            Source::Volume { name, anonymous, make } => {
-                let make = std::mem::take(make);
-                let volume = self.volume(engine, name, *anonymous, make)?;
-                if let Driver::Image { reference } = volume.driver()? {
-                    let layers = layers_of(&find(&reference)?);
-                    mount.source = Source::Image { reference, layers };
-                    mount.options.read_only = true;
-                } else {
-                    *name = volume.record.name.clone();
-                    self.locks.push(volume.lock(Share::Shared)?);
-                    if *anonymous {
-                        self.made.push(volume);
-                    }
+            Source::Volume { name, anonymous: true, make } => {
+                if let Driver::Image { reference } = volume::check(&new_volume(None, make, true))? {
+                    return image(mount, reference, find);
                 }
+                *name = ContainerId::random().to_string();
+            }
+            Source::Volume { name, make, .. } => {
+                let make = std::mem::take(make);
+                let volume = self.volume(engine, name, &make)?;
+                if let Driver::Image { reference } = volume.driver()? {
+                    return image(mount, reference, find);
+                }
+                *name = volume.record.name.clone();
+                self.locks.push(volume.lock(Share::Shared)?);
             }
             _ => {}
         }
         Ok(mount)
     }
 
-    /// The volume of a name, made if it is not there; an anonymous one is always made.
-    fn volume(&self, engine: &Engine, name: &str, anonymous: bool, make: VolumeWish) -> Result<Volume> {
-        if let Some(found) = volume::record::load(&engine.dirs, name).filter(|_| !name.is_empty()) {
+    /// The volume of a name, made if it is not there.
+    fn volume(&self, engine: &Engine, name: &str, make: &VolumeWish) -> Result<Volume> {
+        if let Some(found) = volume::record::load(&engine.dirs, name) {
             return Ok(found);
         }
-        let new = New {
-            name: Some(name.to_owned()).filter(|name| !name.is_empty()),
-            driver: make.driver,
-            options: make.options.into_iter().collect(),
-            labels: make.labels.into_iter().collect(),
-            anonymous,
-            owner: (None, None),
-        };
-        match volume::create(&engine.dirs, new) {
+        match volume::create(&engine.dirs, new_volume(Some(name.to_owned()), make, false)) {
             // Somebody else was quicker: it is there now.
             Err(error) if crate::base::error::kind(&error) == Kind::NameInUse => volume::find(&engine.dirs, name),
             result => result,
         }
     }
+}
+
+/// A volume that stands for an image is that image, mounted.
+fn image(mut mount: Mount, reference: String, find: &dyn Fn(&str) -> Result<Image>) -> Result<Mount> {
+    let layers = layers_of(&find(&reference)?);
+    mount.source = Source::Image { reference, layers };
+    mount.options.read_only = true;
+    Ok(mount)
 }
 
 fn layers_of(image: &Image) -> Vec<crate::base::digest::Digest> {

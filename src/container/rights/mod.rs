@@ -340,6 +340,7 @@ pub fn as_running(config: &mut Config, pid: i32) {
     config.mounts.clear();
     config.rights.devices.clear();
     config.rights.device_names.clear();
+    config.mounts.clear();
 }
 
 /// The file of a running container's namespace.

@@ -150,7 +150,9 @@ impl<'a> Archive<'a> {
         self.padding = padding(size)?;
         let id = |record: Option<u64>, at: usize, name: &str| -> Result<u32> {
             let id = record.map_or_else(|| number(field(header, at, 8), name), Ok)?;
-            u32::try_from(id).map_err(|_| bad(format!("the {name} {id} is out of range")))
+            // The largest number means none (chown(2)).
+            let fits = u32::try_from(id).ok().filter(|id| *id != u32::MAX);
+            fits.ok_or_else(|| bad(format!("the {name} {id} is out of range")))
         };
         Ok(Entry {
             kind,
