@@ -83,14 +83,13 @@ pub fn clone(engine: &Engine, other: &Container, request: CloneRequest, progress
         }
         result => Some(result),
     });
-    let (container, lock) = match published.unwrap_or_else(|| Err(fault(Kind::NameInUse, "all names are in use"))) {
-        Ok(published) => published,
-        Err(error) => {
-            settled.undo(engine);
-            return Err(error.context(deed()));
-        }
-    };
-    settled.keep();
+    let taken = || Err(fault(Kind::NameInUse, "all names are in use"));
+    let (container, lock) = published.unwrap_or_else(taken).with_context(deed)?;
+    if let Err(error) = settled.keep(engine) {
+        let _ = mounts::remove_anonymous(&engine.dirs, &container);
+        let _ = container.delete(&engine.dirs);
+        return Err(error.context(deed()));
+    }
     let _ = std::fs::remove_dir(&container.run_dir);
     super::happened::tell(&engine.dirs, &container, &["create"]);
     drop(lock);
