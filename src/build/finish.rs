@@ -47,7 +47,8 @@ pub fn image(site: &Site<'_>, plan: &Plan, platform: &Platform, pool: &mut Pool<
             _ => described.push(super::layers::squash(site.engine, &layers, kept)?),
         }
         let first = request.tags.first();
-        let id = image::compose(store, document, &described, request.format, first)?;
+        let annotations = request.annotations.iter().cloned().collect();
+        let id = image::compose(store, document, &described, request.format, &annotations, first)?;
         for name in request.tags.iter().skip(1) {
             image::tag(store, id.digits(), &name.stored_name())?;
         }

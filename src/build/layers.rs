@@ -5,22 +5,25 @@ use crate::base::digest::Digest;
 use crate::base::error::{Kind, fault};
 use crate::base::temp::TempDir;
 use crate::engine::Engine;
-use crate::image::{ImageLayer, write_layer};
+use crate::image::{ImageLayer, Keep, write_layer};
+use crate::monitor;
 use crate::store::{ChangeKind, PackOptions, Store, changes_between, pack};
 use anyhow::Result;
 use oci_spec::image::MediaType;
 use std::collections::BTreeSet;
 use std::io::Write;
 
-/// Unpack what is there only as a blob.
-pub fn unpack(store: &Store, layers: &[Digest]) -> Result<()> {
-    for layer in layers.iter().filter(|layer| !store.has_layer(layer)) {
-        let _lock = store.lock_layer(layer)?;
-        if !store.has_layer(layer) {
-            store.unpack_layer(layer, &mut store.open_blob(layer)?)?;
-        }
+/// Unpack behind the user's back what no step has read: a container that comes first does it itself.
+pub fn unpack_behind(engine: &Engine, layers: &[Digest]) {
+    let store = &engine.store;
+    if layers.iter().all(|layer| store.has_layer(layer)) {
+        return;
     }
-    Ok(())
+    // The connection to it is not kept: nobody waits.
+    let _ = monitor::fork(|_| {
+        let unpack = || store.lease().and_then(|_lease| store.unpack_kept(layers));
+        i32::from(unpack().is_err())
+    });
 }
 
 /// Pack what is there only unpacked: what an image says of a layer.
@@ -45,7 +48,7 @@ pub fn pack_up(store: &Store, layer: &Digest) -> Result<ImageLayer> {
 /// All layers but the first `kept` as one. In a worker.
 pub fn squash(engine: &Engine, layers: &[Digest], kept: usize) -> Result<ImageLayer> {
     let store = &engine.store;
-    unpack(store, layers)?;
+    store.unpack_kept(layers)?;
     let temp = TempDir::new(&engine.dirs)?;
     own_mounts()?;
     let below = Tree::layers(store, layers.get(..kept).unwrap_or_default(), &temp, "below")?;
@@ -55,7 +58,7 @@ pub fn squash(engine: &Engine, layers: &[Digest], kept: usize) -> Result<ImageLa
         changes_between(&below.path, &all.path)?.into_iter().partition(|change| change.kind == ChangeKind::Deleted);
     let gone: Vec<Vec<u8>> = gone.into_iter().map(|change| path(change.path)).collect();
     let changed: BTreeSet<Vec<u8>> = changed.into_iter().map(|change| path(change.path)).collect();
-    write_layer(store, "of all steps", |out| {
+    write_layer(store, "of all steps", Keep::Unpacked, |out| {
         let skip = |path: &[u8]| !changed.contains(path);
         let options =
             PackOptions { owner: &|uid, gid| (uid, gid), skip: &skip, top: false, whiteouts: false, deleted: &gone };

@@ -1,13 +1,13 @@
 //! The leader of a build: from what was asked for to what is there.
 
 use super::context::{self, Prepared};
-use super::event::{Event, Excerpt, Observer};
+use super::event::{Event, Observer};
 use super::plan::{self, Named, Plan, Sources};
 use super::pool::Pool;
 use super::request::{BuildRequest, ContextSource, FileSource};
 use super::site::{ContextFolder, Made, Site};
 use super::step::{Base, Op, Step, StepId};
-use super::{Built, BuiltImage, copy, finish, run};
+use super::{Built, BuiltImage, copy, finish, lint, run};
 use crate::base::error::{Kind, fault};
 use crate::base::temp::TempDir;
 use crate::dockerfile::ignore::Patterns;
@@ -22,9 +22,6 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
-
-/// Lines of the Dockerfile that are shown around those of a failed step.
-const AROUND: usize = 2;
 
 /// Build. Everything that is shown goes to `observer`. The caller is single-threaded.
 ///
@@ -53,6 +50,7 @@ pub fn build(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observe
         [] => vec![Platform::host()],
         several => several.to_vec(),
     };
+    warn(&dockerfile, request, site.contexts.first().and_then(|context| context.ignore.as_ref()), &mut pool)?;
     let mut built = Built::default();
     for platform in &platforms {
         let image = one(&mut site, &dockerfile, platform, &named, &mut pool)?;
@@ -63,6 +61,20 @@ pub fn build(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observe
         super::outputs::Outcome { engine, request, dockerfile: &dockerfile, prepared: &prepared, temp: &temp, began };
     outcome.send(&mut built, &mut pool)?;
     Ok(built)
+}
+
+/// Tell what could be better in the Dockerfile.
+fn warn(dockerfile: &Dockerfile, request: &BuildRequest, ignore: Option<&Patterns>, pool: &mut Pool<'_>) -> Result<()> {
+    let (warnings, is_error) = lint::lint(dockerfile, request, ignore)?;
+    for warning in &warnings {
+        let text = format!("{}: {}", warning.rule.name, warning.message);
+        let excerpt = lint::excerpt(dockerfile, warning.span);
+        pool.tell(Event::Warning { text: &text, excerpt: Some(&excerpt) });
+    }
+    match is_error && !warnings.is_empty() {
+        true => Err(fault(Kind::Usage, "the Dockerfile could be better, and `# check=error=true` makes that an error")),
+        false => Ok(()),
+    }
 }
 
 /// Make the context ready.
@@ -232,7 +244,7 @@ fn execute(site: &mut Site<'_>, dockerfile: &Dockerfile, plan: &Plan, pool: &mut
         match finished.result.and_then(|value| Ok(serde_json::from_value::<StepResult>(value)?)) {
             Ok(result) => keep(site, StepId(index), step, &result)?,
             Err(error) => {
-                let excerpt = excerpt(dockerfile, step.lines);
+                let excerpt = lint::excerpt(dockerfile, step.span);
                 pool.failed(finished.step, &error, Some(&excerpt));
                 return Err(error);
             }
@@ -297,15 +309,4 @@ fn keep(site: &mut Site<'_>, id: StepId, step: &Step, result: &StepResult) -> Re
     let made = Made { layers, changed: result.layer.is_some(), epoch: epoch.max(result.epoch) };
     site.made.insert(id, made);
     Ok(())
-}
-
-/// Lines of the Dockerfile, with some around them.
-fn excerpt(dockerfile: &Dockerfile, (first, last): (u32, u32)) -> Excerpt {
-    let (first, last) = (first as usize, last as usize);
-    let from = first.saturating_sub(AROUND).max(1);
-    let line = |number: usize| {
-        let text = dockerfile.lines.get(number - 1)?;
-        Some((number, text.clone(), (first..=last).contains(&number)))
-    };
-    Excerpt { file: dockerfile.file.clone(), lines: (from..=last + AROUND).filter_map(line).collect() }
 }

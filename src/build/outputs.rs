@@ -59,7 +59,7 @@ impl Outcome<'_> {
             let stdout = File::from(rustix::io::dup(rustix::stdio::stdout()).context("stdout is closed")?);
             let value = pool.alone(name, |reporter| {
                 if matches!(output, Output::Local(_) | Output::Tar(_)) {
-                    finished.iter().try_for_each(|one| layers::unpack(&engine.store, &one.layers))?;
+                    finished.iter().try_for_each(|one| engine.store.unpack_kept(&one.layers))?;
                 }
                 let progress = Pulling::new(reporter);
                 let (access, names) = (&request.access, request.tags.as_slice());
@@ -69,7 +69,9 @@ impl Outcome<'_> {
             let sent: Vec<Sent> = serde_json::from_value(value).context("an output gave no answer")?;
             built.sent.extend(sent);
         }
-        drop_unwanted(engine, request, built)
+        drop_unwanted(engine, request, built)?;
+        finished.iter().for_each(|one| layers::unpack_behind(engine, &one.layers));
+        Ok(())
     }
 
     /// What is attached to the images.

@@ -56,7 +56,7 @@ pub fn run(site: &Site<'_>, step: &Step, op: &RunOp, key: Option<Digest>, report
         reporter.cached();
         return Ok(result);
     }
-    super::layers::unpack(store, &layers)?;
+    store.unpack_kept(&layers)?;
     let epoch = site.request.epoch.unwrap_or(base_epoch);
     let changes = temp.path().join("changes");
     std::fs::create_dir(&changes).context("cannot make a folder")?;
@@ -259,7 +259,7 @@ impl Lent<'_> {
                 layer.into_iter().collect()
             }
         };
-        super::layers::unpack(store, &layers)?;
+        store.unpack_kept(&layers)?;
         self.trees += 1;
         let tree = Tree::layers(store, &layers, self.temp, &format!("tree{}", self.trees))?;
         let path = Path::new("/").join(path);

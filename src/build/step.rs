@@ -1,6 +1,7 @@
 //! The steps of a build: a graph. What a step is, not how it is done.
 
 use crate::base::digest::Digest;
+use crate::dockerfile::Span;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -22,19 +23,31 @@ pub enum Base {
     Step(StepId),
 }
 
+impl Base {
+    /// The step, if it is one.
+    pub fn step(&self) -> Option<StepId> {
+        match self {
+            Self::Layers { .. } => None,
+            Self::Step(step) => Some(*step),
+        }
+    }
+}
+
 /// A step.
 #[derive(Debug, Clone)]
 pub struct Step {
     /// As it is shown: `[builder 2/5] RUN make`.
     pub name: String,
-    /// Where it stands in the Dockerfile: the first and last line.
-    pub lines: (u32, u32),
+    /// Where it stands in the Dockerfile.
+    pub span: Span,
     /// What it changes.
     pub base: Base,
     /// What it does.
     pub op: Op,
     /// It is executed although its result is known.
     pub no_cache: bool,
+    /// Another step stands on it, or takes files from it.
+    pub is_read: bool,
 }
 
 impl Step {

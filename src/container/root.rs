@@ -99,7 +99,13 @@ pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
 /// The folders that the root is made of, topmost first.
 pub(super) fn lower(engine: &Engine, config: &Config) -> Result<Vec<PathBuf>> {
     let lower = config.root.lower(&engine.store);
-    if lower.iter().any(|path| !path.is_dir()) {
+    let missing = || lower.iter().any(|path| !path.is_dir());
+    if missing() {
+        // What was just built may be unpacked only now. Where there is no archive either, that is the error.
+        let unpack = || engine.store.unpack_kept(config.layers()).map(|()| String::new());
+        let _ = super::images::in_child(engine, unpack);
+    }
+    if missing() {
         let text = format!("a layer of image `{}` is missing in the store", config.image_name());
         return Err(Fault::new(Kind::BadData, text).hint(format!("box pull {}", config.image_name())).into());
     }

@@ -2,7 +2,7 @@
 
 use super::Image;
 use super::compose::{ManifestFormat, compose};
-use super::layer::write_layer;
+use super::layer::{Keep, write_layer};
 use super::room;
 use crate::base::digest::Digest;
 use crate::base::error::{Kind, fault};
@@ -13,6 +13,7 @@ use crate::oci::reference::Reference;
 use crate::store::Store;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// What to make and how.
@@ -54,14 +55,14 @@ pub fn commit(
         change::apply(&mut config, instruction)?;
     }
     let _lease = store.lease()?;
-    let layer = write_layer(store, "of the container", write);
+    let layer = write_layer(store, "of the container", Keep::Unpacked, write);
     let made = layer.and_then(|layer| {
         let mut layers = match options.base {
             Some(base) if !options.squash => base.layers.clone(),
             _ => Vec::new(),
         };
         layers.push(layer);
-        compose(store, config, &layers, options.format, options.name.as_ref())
+        compose(store, config, &layers, options.format, &BTreeMap::new(), options.name.as_ref())
     });
     made.map_err(|error| room::told(error, store.folder(), options.size.map(|size| size())))
 }

@@ -9,6 +9,7 @@ use crate::store::{ManifestRef, Store};
 use anyhow::{Context, Result};
 use oci_spec::image::MediaType;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::io::Read;
 
 /// Whose words the manifest is written in.
@@ -29,6 +30,7 @@ pub fn compose(
     mut config: Map<String, Value>,
     layers: &[ImageLayer],
     format: ManifestFormat,
+    annotations: &BTreeMap<String, String>,
     name: Option<&Reference>,
 ) -> Result<Digest> {
     let diff_ids: Vec<&Digest> = layers.iter().map(|layer| &layer.diff_id).collect();
@@ -43,12 +45,15 @@ pub fn compose(
         .iter()
         .map(|layer| json!({ "mediaType": layer_type(&layer.media_type, format), "digest": layer.digest, "size": layer.size }))
         .collect();
-    let manifest = json!({
+    let mut manifest = json!({
         "schemaVersion": 2,
         "mediaType": manifest_type,
         "config": { "mediaType": config_type, "digest": id, "size": config.len() },
         "layers": descriptors,
     });
+    if let Some(manifest) = manifest.as_object_mut().filter(|_| !annotations.is_empty()) {
+        manifest.insert("annotations".into(), json!(annotations));
+    }
     let bytes = serde_json::to_vec(&manifest).context("cannot write a manifest")?;
     // What is written must be what is read.
     Manifest::parse(&bytes, None).context("cannot write a manifest")?;

@@ -15,6 +15,7 @@ use crate::registry;
 use crate::store::Store;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -48,7 +49,9 @@ pub fn import(store: &Store, options: &ImportOptions<'_>, progress: &dyn Progres
     let _lease = store.lease()?;
     let size = std::fs::metadata(options.source).ok().filter(|meta| meta.is_file()).map(|meta| meta.len());
     read(store, options.source, progress)
-        .and_then(|layer| compose(store, config, &[layer], ManifestFormat::Oci, options.name.as_ref()))
+        .and_then(|layer| {
+            compose(store, config, &[layer], ManifestFormat::Oci, &BTreeMap::new(), options.name.as_ref())
+        })
         .map_err(|error| room::told(error, store.folder(), size))
         .with_context(deed)
 }

@@ -5,7 +5,7 @@ use super::fetch::{Pieces, new_plain_layer};
 use crate::store::Store;
 use anyhow::{Context, Result};
 use oci_spec::image::MediaType;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Bytes are handed to the reader in pieces of this size.
@@ -13,15 +13,33 @@ const PIECE: usize = 256 << 10;
 /// Pieces on their way.
 const QUEUE: usize = 8;
 
-/// Make a layer of the archive that `write` writes, in a thread of its own: kept as a blob, and unpacked. `name` says
+/// How a layer is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// As a blob, and unpacked.
+    Unpacked,
+    /// As a blob alone; [`Store::unpack_kept`] unpacks it when it is wanted.
+    Packed,
+}
+
+/// Make a layer of the archive that `write` writes, in a thread of its own. `name` says
 /// what it is, in errors. The caller holds a lease and has entered the user's namespace.
 ///
 /// Errors: those of `write`; nothing is kept then.
 pub fn write_layer(
     store: &Store,
     name: &str,
+    keep: Keep,
     write: impl FnOnce(&mut dyn Write) -> Result<()> + Send,
 ) -> Result<ImageLayer> {
+    let media_type = MediaType::ImageLayer.to_string();
+    if keep == Keep::Packed {
+        let mut blob = store.blob_writer()?;
+        write(&mut BufWriter::with_capacity(PIECE, &mut blob))?;
+        let size = blob.size();
+        let digest = blob.finish_as_found()?;
+        return Ok(ImageLayer { diff_id: digest.clone(), digest, size, media_type });
+    }
     std::thread::scope(|scope| {
         let (to, from) = sync_channel(QUEUE);
         let work = move || {
@@ -33,7 +51,6 @@ pub fn write_layer(
         };
         std::thread::Builder::new().spawn_scoped(scope, work).context("cannot start a thread")?;
         let made = new_plain_layer(store, name, Box::new(Written(from)))?;
-        let media_type = MediaType::ImageLayer.to_string();
         Ok(ImageLayer { diff_id: made.diff_id, digest: made.digest, size: made.size, media_type })
     })
 }

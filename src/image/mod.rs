@@ -41,7 +41,7 @@ pub use find::{find, find_for, list, missing, names_of};
 pub use history::{Step, history};
 pub use import::{ImportOptions, import};
 pub use inspect::inspect;
-pub use layer::write_layer;
+pub use layer::{Keep, write_layer};
 pub use list_add::add_to_list;
 pub use lists::{Marks, annotate_list, create_list, list_bytes, list_exists, remove_from_list, remove_list};
 pub use load::{Loaded, load};

@@ -55,6 +55,19 @@ impl Store {
         Ok(stats)
     }
 
+    /// Unpack those of these layers that are here only as an archive, not packed, under their own digest. Uses threads.
+    /// The caller holds a lease and is root in its namespace.
+    pub fn unpack_kept(&self, layers: &[Digest]) -> Result<()> {
+        for layer in layers.iter().filter(|layer| !self.has_layer(layer)) {
+            let _lock = self.lock_layer(layer)?;
+            if !self.has_layer(layer) {
+                let stats = self.unpack_layer(layer, &mut self.open_blob(layer)?)?;
+                self.note_layer_size(layer, stats.bytes);
+            }
+        }
+        Ok(())
+    }
+
     /// Unpack a layer that must be the one of that diff id, without giving it its name.
     pub(super) fn unpack_aside(&self, diff_id: &Digest, tar: &mut dyn Read) -> Result<Unpacked> {
         let made =

@@ -15,7 +15,7 @@ use crate::base::digest::Digest;
 use crate::base::temp::TempDir;
 use crate::dockerfile::chmod::Chmod;
 use crate::dockerfile::ignore::Patterns;
-use crate::image::write_layer;
+use crate::image::{Keep, write_layer};
 use crate::runtime::user;
 use crate::store::{EntryMeta, StepResult};
 use anyhow::{Context, Result};
@@ -97,7 +97,7 @@ pub fn copy(site: &Site<'_>, step: &Step, op: &CopyOp, reporter: &Reporter) -> R
 fn view(site: &Site<'_>, base: &Base, temp: &TempDir, name: &str) -> Result<Tree> {
     let store = &site.engine.store;
     let layers = site.layers(base)?.0;
-    super::layers::unpack(store, &layers)?;
+    store.unpack_kept(&layers)?;
     Tree::layers(store, &layers, temp, name)
 }
 
@@ -125,9 +125,10 @@ fn finish(
         StepResult::new(None, 0, newest, &step.name)
     } else {
         let write = |out: &mut dyn std::io::Write| write::write(picture, trees, epoch, latest, out);
-        let layer = write_layer(store, "of the files", write)?;
-        let size = store.layer_size(&layer.diff_id).unwrap_or(layer.size);
-        StepResult::new(Some(layer.diff_id), size, newest, &step.name)
+        // What no other step reads can be unpacked when the build is over.
+        let keep = if step.is_read { Keep::Unpacked } else { Keep::Packed };
+        let layer = write_layer(store, "of the files", keep, write)?;
+        StepResult::new(Some(layer.diff_id), picture.size(), newest, &step.name)
     };
     store.keep_result(&key, &result)?;
     Ok(result)
@@ -247,7 +248,7 @@ pub fn context_layer(site: &Site<'_>, number: usize, source: &str) -> Result<(Di
     result.kind = "source.local".to_owned();
     if !picture.items.is_empty() {
         let write = |out: &mut dyn std::io::Write| write::write(&picture, &[&tree], 0, None, out);
-        let layer = write_layer(store, "of the context", write)?;
+        let layer = write_layer(store, "of the context", Keep::Unpacked, write)?;
         (result.layer, result.size) = (Some(layer.diff_id), layer.size);
     }
     store.keep_result(&key, &result)?;

@@ -167,6 +167,12 @@ impl<'a> Picture<'a> {
         hasher.finish()
     }
 
+    /// The bytes of file content.
+    pub fn size(&self) -> u64 {
+        let size = |item: &Item| if let ItemKind::File { size, .. } = &item.kind { *size } else { 0 };
+        self.items.values().map(size).sum()
+    }
+
     /// The newest time among all entries that are not folders, seconds since 1970.
     pub fn newest(&self) -> i64 {
         let times = self.items.values().filter(|item| !matches!(item.kind, ItemKind::Folder));
