@@ -29,7 +29,7 @@ pub struct Kept {
     pub created: i64,
     /// When it was used last, nanoseconds since 1970.
     pub used: i64,
-    /// An image or a container has its layer, too: letting it go frees nothing.
+    /// An image, a container or another key has its layer, too: letting it go frees nothing.
     pub shared: bool,
 }
 
@@ -48,16 +48,24 @@ pub struct PruneKept<'a> {
 /// are.
 pub fn entries(engine: &Engine) -> Result<Vec<Kept>> {
     let layers = layers_of_others(engine)?;
-    let result = |kept: crate::store::KeptResult| Kept {
-        id: kept.key.digits().to_owned(),
-        kind: kept.result.kind,
-        description: kept.result.name,
-        size: kept.result.size,
-        created: kept.result.created,
-        used: nanos(kept.used),
-        shared: kept.result.layer.is_some_and(|layer| layers.contains(&layer)),
+    let mut results = engine.store.results();
+    results.sort_by_key(|kept| std::cmp::Reverse(kept.used));
+    let mut seen = HashSet::new();
+    let result = |kept: crate::store::KeptResult| {
+        // A step may be known by several keys: its layer counts once.
+        let layer = kept.result.layer.as_ref();
+        let again = layer.is_some_and(|layer| !seen.insert(layer.clone()));
+        Kept {
+            shared: again || layer.is_some_and(|layer| layers.contains(layer)),
+            id: kept.key.digits().to_owned(),
+            kind: kept.result.kind,
+            size: if again { 0 } else { kept.result.size },
+            description: kept.result.name,
+            created: kept.result.created,
+            used: nanos(kept.used),
+        }
     };
-    let mut all: Vec<Kept> = engine.store.results().into_iter().map(result).collect();
+    let mut all: Vec<Kept> = results.into_iter().map(result).collect();
     for path in mounts(engine) {
         engine.enter()?;
         let Ok(meta) = std::fs::metadata(&path) else { continue };

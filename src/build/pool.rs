@@ -78,7 +78,7 @@ impl<'a> Pool<'a> {
         loop {
             let finished = self.next()?;
             if finished.step == step {
-                return finished.result;
+                return finished.result.inspect_err(|error| self.failed(step, error, None));
             }
         }
     }

@@ -153,7 +153,9 @@ impl Git<'_> {
         }
         let said = String::from_utf8_lossy(&done.stderr);
         let words = said.lines().rfind(|line| line.starts_with("fatal:") || line.starts_with("error:"));
-        let words = words.or(said.lines().next_back()).unwrap_or("git says nothing");
+        // What ssh says comes before, and says more.
+        let words = words.filter(|words| !words.contains("Could not read from remote"));
+        let words = words.or(said.lines().next()).unwrap_or("git says nothing");
         let words: String =
             words.trim_start_matches("fatal: ").trim_start_matches("error: ").chars().take(300).collect();
         let fault = Fault::new(Kind::Registry, words.clone());

@@ -69,11 +69,11 @@ impl Report {
                 if let Some(rest) = step.splitter.rest() {
                     step.tail.push(clean(&rest));
                 }
-                let _ = writeln!(out, "------\n > {}:", escape(&step.name));
-                for line in step.tail.lines() {
-                    let _ = writeln!(out, "{line}");
+                if step.tail.lines().next().is_some() {
+                    let _ = writeln!(out, "------\n > {}:", escape(&step.name));
+                    step.tail.lines().for_each(|line| out.extend([line.as_str(), "\n"]));
+                    out.push_str("------\n");
                 }
-                out.push_str("------\n");
             }
             out.push_str(&excerpt.as_ref().map(marked).unwrap_or_default());
         }
@@ -119,6 +119,9 @@ mod tests {
                         --------------------\n   1 |     FROM a\n   2 | >>> RUN false\n--------------------\n";
         assert_eq!(report.failures(), expected);
         assert_eq!(report.failures(), "");
+        report.note(now, &Event::Began { step: StepId(5), name: "[internal] load build context" });
+        report.note(now, &Event::Failed { step: StepId(5), error: "no", excerpt: None });
+        assert_eq!(report.failures(), "", "there is nothing more to say");
         assert_eq!(report.warnings(), "\n 1 warning found:\n - X: y (Dockerfile:2)\n");
     }
 }
