@@ -8,7 +8,7 @@ use super::request::{BuildRequest, ContextSource, FileSource};
 use super::site::{ContextFolder, Made, Site};
 use super::step::{Base, Op, Step, StepId};
 use super::{Built, BuiltImage, copy, finish, lint, run};
-use crate::base::error::{Kind, fault};
+use crate::base::error::{Fault, Kind, fault};
 use crate::base::temp::TempDir;
 use crate::dockerfile::ignore::Patterns;
 use crate::dockerfile::{Dockerfile, parse};
@@ -28,6 +28,7 @@ use std::path::PathBuf;
 /// Errors: mistakes in the Dockerfile ([`Kind::Usage`]), a command that failed, an interruption.
 pub fn build(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) -> Result<Built> {
     let began = crate::base::time::now();
+    check(request)?;
     engine.enter()?;
     let _lease = engine.store.lease()?;
     let temp = TempDir::new(&engine.dirs)?;
@@ -61,6 +62,24 @@ pub fn build(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observe
         super::outputs::Outcome { engine, request, dockerfile: &dockerfile, prepared: &prepared, temp: &temp, began };
     outcome.send(&mut built, &mut pool)?;
     Ok(built)
+}
+
+/// Refuse what is not done, rather than do without it.
+fn check(request: &BuildRequest) -> Result<()> {
+    let refused = [
+        ("--cache-from", !request.cache_from.is_empty()),
+        ("--cache-to", !request.cache_to.is_empty()),
+        ("--cache-mount-from", !request.cache_mounts_from.is_empty()),
+        ("--cache-mount-to", !request.cache_mounts_to.is_empty()),
+        ("--sbom", request.sbom.is_some()),
+    ];
+    match refused.iter().find(|(_, given)| *given) {
+        Some((option, _)) => {
+            let fault = Fault::new(Kind::Usage, format!("`{option}` is not supported yet"));
+            Err(fault.hint("leave it out: results of steps are kept on this machine").into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Tell what could be better in the Dockerfile.

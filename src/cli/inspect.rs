@@ -14,12 +14,15 @@ use crate::network;
 use anyhow::Result;
 use serde_json::Value;
 
+/// Looks at something of this name.
+type Look<'a> = dyn Fn(&str) -> Result<Value> + 'a;
+
 /// `box inspect`: a container, or else an image, a volume or a network.
 pub fn inspect(args: &Inspect, globals: &Globals) -> Result<u8> {
     let engine = session::open(globals)?;
     let latest = if args.latest { Some(session::latest(&engine)?.config.id.to_string()) } else { None };
     let names = latest.map_or_else(|| args.names.clone(), |id| vec![id]);
-    let kinds: [(&str, &dyn Fn(&str) -> Result<Value>); 4] = [
+    let kinds: [(&str, &Look); 4] = [
         ("container", &|name| inspect_container(&engine, name, args.size)),
         ("image", &|name| {
             let found = image::find(&engine.store, name)?.ok_or_else(|| image::missing(&engine.store, name))?;

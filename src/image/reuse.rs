@@ -55,10 +55,13 @@ impl Plan {
     }
 }
 
+/// Stretches of files of the store, by the digest of what is in them.
+type Stretches = HashMap<Digest, (Arc<File>, Range<u64>)>;
+
 /// Plans for those layers that are not stored and of which enough is. Whatever is wrong with a table: no plan.
 pub(super) async fn plans(store: &Store, client: &Client, layers: &[Descriptor]) -> HashMap<Digest, Plan> {
     let mut plans = HashMap::new();
-    let mut known: Option<HashMap<Digest, (Arc<File>, Range<u64>)>> = None;
+    let mut known: Option<Stretches> = None;
     for layer in
         layers.iter().filter(|layer| layer.size >= WORTH_IT && !store.has_blob(&layer.digest, Some(layer.size)))
     {

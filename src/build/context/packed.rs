@@ -14,11 +14,15 @@ pub const HEAD: usize = 512;
 
 /// Whether a stream that begins so is packed.
 fn is_packed(head: &[u8]) -> bool {
-    match head {
-        [0x1f, 0x8b, 8, ..] | [b'B', b'Z', b'h', b'1'..=b'9', ..] | [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => true,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => true,
-        _ => false,
-    }
+    // gzip, bzip2, xz, zstd and its skippable frames.
+    matches!(
+        head,
+        [0x1f, 0x8b, 8, ..]
+            | [b'B', b'Z', b'h', b'1'..=b'9', ..]
+            | [0xfd, b'7', b'z', b'X', b'Z', 0, ..]
+            | [0x28, 0xb5, 0x2f, 0xfd, ..]
+            | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]
+    )
 }
 
 /// A stream without its packing, and whether it had one.

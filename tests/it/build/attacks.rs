@@ -78,7 +78,11 @@ fn what_a_command_may_not_without_being_allowed() {
         assert_ne!(outcome.code, 0, "{flag}");
         outcome.says(hint);
     }
-    site.build("FROM base\nRUN --security=insecure grep CapEff /proc/self/status > /caps\n", &["--allow", "security.insecure"]).ok();
+    site.build(
+        "FROM base\nRUN --security=insecure grep CapEff /proc/self/status > /caps\n",
+        &["--allow", "security.insecure"],
+    )
+    .ok();
     assert!(site.sh("cat /caps").contains("1ffffffffff"), "all rights that there are");
     site.build("# syntax=evil/frontend\nFROM base\n", &[]).fails(125).says("syntax");
 }
@@ -86,7 +90,9 @@ fn what_a_command_may_not_without_being_allowed() {
 #[test]
 fn targets_that_are_not_to_be_mounted_on() {
     let site = Site::new();
-    for mount in ["type=bind,target=/proc/self", "type=tmpfs,target=/", "type=bind,source=../../..,target=/x/../../../y"] {
+    for mount in
+        ["type=bind,target=/proc/self", "type=tmpfs,target=/", "type=bind,source=../../..,target=/x/../../../y"]
+    {
         let outcome = site.build(&format!("FROM base\nRUN --mount={mount} true\n"), &[]);
         if outcome.code == 0 {
             // Confined: it was mounted in the container, of the context.

@@ -1,10 +1,13 @@
 //! `box build`, `box builder`, `box buildx`.
 
+mod attacks;
 mod buildx;
 mod contexts;
 mod options;
 mod outputs;
 mod progress;
+mod site;
+mod steps;
 
 use crate::env::TestEnv;
 use std::path::PathBuf;

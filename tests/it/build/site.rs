@@ -1,6 +1,5 @@
 //! A context, and a base that has a shell: Alpine, or the busybox of the machine.
 
-
 use crate::env::TestEnv;
 use crate::outcome::Outcome;
 use std::fs;

@@ -33,11 +33,10 @@ WORKDIR /w/deep
 COPY d/g.log ./
 ";
     site.build(dockerfile, &[]).ok();
-    let listed = site.sh(
-        "stat -c '%a %u:%g %n' /contents /contents/e/f.txt /real/f.txt /own /own/e /own/e/f.txt /x /x/y/file \
+    let listed =
+        site.sh("stat -c '%a %u:%g %n' /contents /contents/e/f.txt /real/f.txt /own /own/e /own/e/f.txt /x /x/y/file \
          /p/d/e/f.txt /w/deep /w/deep/g.log /real/linked-layer; ls /without /secret /contents; cat /followed '/a b'; \
-         cat /docs/two; grep -c root /from-image; cat /docs/one",
-    );
+         cat /docs/two; grep -c root /from-image; cat /docs/one");
     assert_eq!(
         listed,
         "755 0:0 /contents\n644 0:0 /contents/e/f.txt\n644 0:0 /real/f.txt\n755 1234:55 /own\n755 1234:55 /own/e\n\
@@ -60,7 +59,8 @@ fn what_cannot_be_copied() {
         ("COPY --from=later x /", "later"),
         ("COPY --chown=nobody-here there.txt /", "nobody-here"),
     ] {
-        let outcome = site.build(&format!("FROM base\n{line}\nFROM base AS later\nCOPY --from=0 / /\n"), &["--target", "later"]);
+        let outcome =
+            site.build(&format!("FROM base\n{line}\nFROM base AS later\nCOPY --from=0 / /\n"), &["--target", "later"]);
         assert_ne!(outcome.code, 0, "{line}");
         assert!(outcome.err().contains(says), "{line}\n{outcome}");
     }
@@ -154,7 +154,8 @@ MAINTAINER me
 fn known_results_are_used() {
     let site = Site::new();
     site.file("a", "1").file("b", "2");
-    let dockerfile = "FROM base AS one\nCOPY a /a\nRUN cat /a > /out\nFROM base\nCOPY --from=one /out /out\nCOPY b /b\nRUN true\n";
+    let dockerfile =
+        "FROM base AS one\nCOPY a /a\nRUN cat /a > /out\nFROM base\nCOPY --from=one /out /out\nCOPY b /b\nRUN true\n";
     let first = site.build(dockerfile, &[]);
     first.ok();
     let id = site.id();
@@ -217,7 +218,10 @@ fn archives_are_added() {
     std::io::Write::write_all(&mut packer, &tar).unwrap();
     site.file("a.tar", &tar).file("b.tgz", packer.finish().unwrap()).file("c.gz", "no archive");
     site.build("FROM base\nADD a.tar b.tgz c.gz /x/\nADD --unpack=false a.tar /y/\nCOPY a.tar /z\n", &[]).ok();
-    assert_eq!(site.sh("cat /x/top/file; ls /x /y; stat -c %a /x/top/file; wc -c < /z"), format!("packedc.gz\ntop\n\n/y:\na.tar\n640\n{}", tar.len()).replacen("c.gz", "/x:\nc.gz", 1));
+    assert_eq!(
+        site.sh("cat /x/top/file; ls /x /y; stat -c %a /x/top/file; wc -c < /z"),
+        format!("packedc.gz\ntop\n\n/y:\na.tar\n640\n{}", tar.len()).replacen("c.gz", "/x:\nc.gz", 1)
+    );
 }
 
 #[test]
@@ -247,9 +251,9 @@ fn a_failure_is_shown_and_nothing_is_left() {
 fn builds_at_the_same_time_share_the_work() {
     let site = Site::new();
     site.file("Dockerfile", "FROM base\nRUN --mount=type=cache,target=/c echo x >> /c/log; sleep 1\n");
-    let build = || site.env.cmd(&["build", "-q", "--network", "none", "ctx"]).spawn();
+    let build = || site.env.cmd(&["build", "-q", "--network", "none", "ctx"]).start();
     let all: Vec<_> = (0..5).map(|_| build()).collect();
-    let ids: std::collections::BTreeSet<String> = all.into_iter().map(|child| child.wait().ok()).collect();
+    let ids: std::collections::BTreeSet<String> = all.into_iter().map(|child| child.finish().ok()).collect();
     assert_eq!(ids.len(), 1);
     site.build("FROM base\nRUN --mount=type=cache,target=/c wc -l < /c/log > /n\n", &[]).ok();
     assert_eq!(site.sh("cat /n"), "1");
