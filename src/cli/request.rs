@@ -255,7 +255,7 @@ mod tests {
             &["--stop-signal", "NOPE", "alpine"],
             &["--entrypoint", "[1]", "alpine"],
             &["-l", "=x", "alpine"],
-            &["--log-driver", "journald", "alpine"],
+            &["--log-driver", "pigeon", "alpine"],
             &["--pull", "perhaps", "alpine"],
         ] {
             assert!(asked(words).is_err(), "{words:?}");
