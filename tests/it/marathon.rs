@@ -17,7 +17,7 @@ const VERBS: [&str; 40] = [
     "start a",
     "exec a true",
     "restart -t 0 a",
-    "rename a b",
+    "container clone --name b a",
     "cp b:/bin/payload /dev/null",
     "logs b",
     "diff b",
