@@ -128,6 +128,38 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     }
 }
 
+/// As [`remove_tree`], but no more than so many files. Returns whether all of it is gone.
+pub fn remove_tree_within(path: &Path, mut files: usize) -> Result<bool> {
+    let mut pending = vec![path.to_path_buf()];
+    while let Some(folder) = pending.last().cloned() {
+        let mut deeper = Vec::new();
+        let entries = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+            // One without permissions, or no folder: the long way knows.
+            Err(_) => return remove_tree(path).map(|()| true),
+            Ok(entries) => entries,
+        };
+        for entry in entries.flatten() {
+            if files == 0 {
+                return Ok(false);
+            }
+            files -= 1;
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => deeper.push(entry.path()),
+                _ => drop(std::fs::remove_file(entry.path())),
+            }
+        }
+        if deeper.is_empty() {
+            if std::fs::remove_dir(folder).is_err() {
+                return remove_tree(path).map(|()| true);
+            }
+            pending.pop();
+        }
+        pending.append(&mut deeper);
+    }
+    Ok(true)
+}
+
 /// Give the owner all rights on every folder below, without following links. Errors are left to the removal.
 fn open_folders(path: &Path) {
     let mut pending = vec![path.to_path_buf()];

@@ -6,18 +6,36 @@
 //! ```
 
 use super::dirs::Dirs;
-use super::fs::remove_tree;
+use super::fs::{remove_tree, remove_tree_within};
 use super::id::ContainerId;
 use super::lock::{Lock, Share};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
+
+/// How many files a command removes that have no use any more, before it leaves the rest to a process behind it: some
+/// milliseconds' worth.
+const PATIENCE: usize = 256;
 
 /// A folder of ours that goes when this is dropped, or when the next command finds us dead.
 #[derive(Debug)]
 pub struct TempDir {
     path: PathBuf,
     lock_path: PathBuf,
+    /// Whoever comes next removes it.
+    left: bool,
     _lock: Lock,
+}
+
+/// Remove a tree, or what of it cannot be removed soon: that is renamed away, and left to [`reap`]. Returns whether all
+/// of it is gone.
+pub fn discard(dirs: &Dirs, tree: &Path) -> Result<bool> {
+    if remove_tree_within(tree, PATIENCE)? {
+        return Ok(true);
+    }
+    let mut temp = TempDir::new(dirs)?;
+    std::fs::rename(tree, temp.path.join("tree")).with_context(|| format!("cannot remove `{}`", tree.display()))?;
+    temp.left = true;
+    Ok(false)
 }
 
 impl TempDir {
@@ -36,7 +54,7 @@ impl TempDir {
             }
             let path = parent.join(id.short());
             std::fs::create_dir(&path).with_context(|| format!("cannot make folder `{}`", path.display()))?;
-            return Ok(Self { path, lock_path, _lock: lock });
+            return Ok(Self { path, lock_path, left: false, _lock: lock });
         }
     }
 
@@ -48,17 +66,30 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
+        if self.left {
+            return;
+        }
         let _ = remove_tree(&self.path);
         let _ = std::fs::remove_file(&self.lock_path);
     }
 }
 
-/// Remove what dead owners left. Cheap when there is nothing: one directory listing.
+/// How much time there is for removing what is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// A command is about to begin.
+    Soon,
+    /// As long as it takes.
+    AllOfIt,
+}
+
+/// Remove what dead owners left. Cheap when there is nothing: one directory listing. Returns whether all of it is gone.
 ///
 /// `become_root` is called before the first removal: unpacked files may belong to subordinate ids.
-pub fn reap(dirs: &Dirs, become_root: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+pub fn reap(dirs: &Dirs, haste: Haste, become_root: &mut dyn FnMut() -> Result<()>) -> Result<bool> {
     let parent = dirs.tmp();
-    let Ok(entries) = std::fs::read_dir(&parent) else { return Ok(()) };
+    let mut all = true;
+    let Ok(entries) = std::fs::read_dir(&parent) else { return Ok(all) };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some(id) = name.to_str() else { continue };
@@ -68,11 +99,16 @@ pub fn reap(dirs: &Dirs, become_root: &mut dyn FnMut() -> Result<()>) -> Result<
             && lock.is_at(&lock_path)
         {
             become_root()?;
-            let _ = remove_tree(&parent.join(stem));
+            let tree = parent.join(stem);
+            if haste == Haste::Soon && !remove_tree_within(&tree, PATIENCE).unwrap_or(false) {
+                all = false;
+                continue;
+            }
+            let _ = remove_tree(&tree);
             let _ = std::fs::remove_file(&lock_path);
         }
     }
-    Ok(())
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -87,7 +123,7 @@ mod tests {
         let dead = dirs.tmp().join("dead");
         std::fs::create_dir_all(dead.join("x")).unwrap();
         std::fs::write(dirs.tmp().join("dead.lock"), b"").unwrap();
-        reap(&dirs, &mut || Ok(())).unwrap();
+        assert!(reap(&dirs, Haste::Soon, &mut || Ok(())).unwrap());
         assert!(alive.path().exists() && !dead.exists());
         drop(alive);
         assert_eq!(std::fs::read_dir(dirs.tmp()).unwrap().count(), 0);

@@ -10,7 +10,7 @@ use anyhow::Result;
 use std::collections::HashSet;
 
 /// How polite a collection is that nobody waits for.
-const NICE: i32 = 10;
+pub(super) const NICE: i32 = 10;
 
 /// Free what no image and no container uses. Returns the bytes freed; `None` while somebody adds content, in which case
 /// a later collection finds it.

@@ -87,7 +87,8 @@ pub use volume_files::{export_volume, import_volume};
 pub use wait::{Condition, WaitOptions, wait, wait_any};
 
 use crate::base::error::Fault;
-use crate::base::{temp, timing};
+use crate::base::temp::{self, Haste};
+use crate::base::timing;
 use crate::engine::{Engine, EngineOptions};
 use crate::image::Progress;
 use anyhow::Result;
@@ -130,10 +131,20 @@ pub fn open(root: Option<PathBuf>, storage_driver: Option<String>, warn: fn(&Fau
     let options = EngineOptions { root, storage_driver, residents: record::monitors, warn };
     let engine = Engine::open(options)?;
     let become_root = &mut || engine.enter().map(drop);
-    temp::reap(&engine.dirs, become_root)?;
+    if !temp::reap(&engine.dirs, Haste::Soon, become_root)? {
+        reap_behind(&engine);
+    }
     record::heal(&engine.dirs, become_root)?;
     timing::phase("heal");
     Ok(engine)
+}
+
+/// Remove what dead owners left in a process of its own. Should that be killed, the next command begins anew.
+fn reap_behind(engine: &Engine) {
+    let _ = crate::monitor::fork(|_| {
+        let _ = rustix::process::nice(collect::NICE);
+        i32::from(temp::reap(&engine.dirs, Haste::AllOfIt, &mut || engine.enter().map(drop)).is_err())
+    });
 }
 
 /// Nanoseconds since 1970.

@@ -21,6 +21,7 @@ use crate::base::error::{Fault, Kind, fault};
 use crate::base::fs::{create_new, read_file_limited, read_limited, remove_tree};
 use crate::base::id::ContainerId;
 use crate::base::lock::{Lock, Share, held, is_held};
+use crate::base::temp::discard;
 use crate::network::PortMapping;
 use crate::runtime::cgroup::Cgroup;
 use crate::sys::proc;
@@ -205,8 +206,9 @@ impl Container {
         std::fs::write(&path, serde_json::to_vec(run)?).with_context(|| format!("cannot write `{}`", path.display()))
     }
 
-    /// Take the container away: the name first, which uncommits it, then all else. Needs no free space.
-    pub fn delete(&self, dirs: &Dirs) -> Result<()> {
+    /// Take the container away: the name first, which uncommits it, then all else. Needs no free space. Returns whether
+    /// all of it is gone: what is large is left to [`crate::base::temp::reap`].
+    pub fn delete(&self, dirs: &Dirs) -> Result<bool> {
         // So that the next command finds what we leave if we are killed; on a disk of its own, as a rule.
         let _ = make_dir(&self.run_dir);
         if self.config.remove {
@@ -224,8 +226,13 @@ impl Container {
         {
             let _ = std::fs::remove_file(cidfile);
         }
-        remove_tree(&self.dir)?;
-        remove_tree(&self.run_dir)
+        let all = match discard(dirs, &self.dir) {
+            // On a full disk there is no room to put it aside.
+            Err(_) => remove_tree(&self.dir).map(|()| true)?,
+            Ok(all) => all,
+        };
+        remove_tree(&self.run_dir)?;
+        Ok(all)
     }
 }
 
@@ -541,7 +548,7 @@ fn heal_one(dirs: &Dirs, id: &ContainerId, become_root: &mut dyn FnMut() -> Resu
         }
     }
     if container.config.remove {
-        return container.delete(dirs);
+        return container.delete(dirs).map(drop);
     }
     remove_tree(&run_dir)
 }

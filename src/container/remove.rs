@@ -71,7 +71,9 @@ impl Removing {
                 if self.volumes {
                     super::mounts::remove_anonymous(&engine.dirs, container)?;
                 }
-                container.delete(&engine.dirs)?;
+                if !container.delete(&engine.dirs)? {
+                    super::reap_behind(engine);
+                }
                 super::happened::tell(&engine.dirs, container, &["remove"]);
                 Ok(())
             }

@@ -142,7 +142,8 @@ impl Volume {
         let away = scratch.path().join("volume");
         std::fs::rename(&self.dir, &away).with_context(deed)?;
         events::tell(dirs, "volume", "remove", &self.record.name, &self.record.name);
-        crate::base::fs::remove_tree(&away).with_context(deed)
+        // What is large goes behind the next command.
+        crate::base::temp::discard(dirs, &away).map(drop).with_context(deed)
     }
 }
 

@@ -59,7 +59,10 @@ impl TestEnv {
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
             ("LANG", "C.UTF-8".into()),
         ];
-        let vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let mut vars = vars.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        if let Ok(driver) = std::env::var("BOX_TEST_DRIVER") {
+            vars.push(("STORAGE_DRIVER".to_owned(), driver));
+        }
         Self { base, vars, interfaces: leak::interfaces(), sessions: Mutex::default() }
     }
 

@@ -206,7 +206,7 @@ pub fn architecture() -> &'static str {
 }
 
 /// The payload program, built if `cargo test --test it` has not built it.
-fn payload_program() -> PathBuf {
+pub fn payload_program() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_box")).with_file_name("examples/payload");
     let changed = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
     let source = crate::layering::rust_files(&crate::layering::package().join("tests/payload"));

@@ -92,6 +92,7 @@ mod evil;
 mod failures;
 mod hostile;
 mod hosts;
+mod golden;
 mod kill;
 mod marathon;
 mod mutants;

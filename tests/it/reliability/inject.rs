@@ -32,7 +32,6 @@ fn trace(env: &TestEnv, deed: &Deed, options: &[String]) -> (Outcome, String) {
     }
     let outcome = cmd.arg(crate::env::program()).args(deed.words).run();
     let text = std::fs::read_to_string(&file).unwrap();
-    assert!(!text.is_empty(), "strace saw nothing: {outcome}");
     let _ = std::fs::remove_file(&file);
     (outcome, text)
 }
