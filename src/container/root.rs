@@ -67,16 +67,19 @@ pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
     let (upper, work) = (changes.join("upper"), changes.join("work"));
     let mut plan = OverlayPlan { lower, data: None, upper, work, volatile: config.remove };
     let driver = match engine.driver()? {
-        // One that was made as a copy stays one.
-        Driver::Overlay if rights::is_mapped(config) && !container.dir.join("rootfs").exists() => {
-            match mapped(engine, config)? {
-                Some(mapped) => {
-                    (plan.lower, plan.data) = (vec![mapped.root], mapped.files);
-                    Driver::Overlay
-                }
-                None => Driver::Copy,
+        // What the container has changed is where the driver of its first start has put it.
+        _ if container.dir.join("rootfs").exists() => Driver::Copy,
+        Driver::Copy if plan.upper.exists() => Driver::Overlay,
+        driver => driver,
+    };
+    let driver = match driver {
+        Driver::Overlay if rights::is_mapped(config) => match mapped(engine, config)? {
+            Some(mapped) => {
+                (plan.lower, plan.data) = (vec![mapped.root], mapped.files);
+                Driver::Overlay
             }
-        }
+            None => Driver::Copy,
+        },
         _ if rights::is_mapped(config) => Driver::Copy,
         driver => driver,
     };
