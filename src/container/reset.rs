@@ -4,7 +4,8 @@ use super::RemoveOptions;
 use crate::base::error::{Fault, Kind};
 use crate::base::fs::remove_tree;
 use crate::engine::Engine;
-use anyhow::Result;
+use anyhow::{Context, Result};
+use std::io::ErrorKind;
 
 /// What lies in the data folder (docs/on-disk.md). Nothing else of it is touched: it may be a folder of somebody's choice.
 const OURS: [&str; 17] = [
@@ -39,5 +40,11 @@ pub fn reset(engine: &Engine) -> Result<()> {
         let busy = Fault::new(Kind::InUse, "cannot remove what is stored: another command adds to it just now");
         return Err(busy.hint("box system reset   # again, when that has ended").into());
     };
-    OURS.iter().try_for_each(|name| remove_tree(&engine.dirs.data.join(name)))
+    OURS.iter().map(|name| engine.dirs.data.join(name)).try_for_each(|path| match std::fs::remove_file(&path) {
+        Err(error) if error.kind() == ErrorKind::IsADirectory => remove_tree(&path),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove `{}`", path.display()))
+        }
+        _ => Ok(()),
+    })
 }
