@@ -27,6 +27,15 @@ use std::path::PathBuf;
 ///
 /// Errors: mistakes in the Dockerfile ([`Kind::Usage`]), a command that failed, an interruption.
 pub fn build(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) -> Result<Built> {
+    let built = lead(engine, request, observer);
+    if built.is_err() {
+        // What workers had that were ended in the middle of something.
+        let _ = crate::base::temp::reap(&engine.dirs, &mut || Ok(()));
+    }
+    built
+}
+
+fn lead(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) -> Result<Built> {
     let began = crate::base::time::now();
     check(request)?;
     engine.enter()?;

@@ -424,9 +424,8 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
     network.ready()?;
     let started = super::now();
     let pid_started = proc::start_time(pid).context("the container's init died")?;
-    let monitor = rustix::process::getpid().as_raw_nonzero().get();
     container.write_run(&Run {
-        monitor,
+        monitor: rustix::process::getpid().as_raw_nonzero().get(),
         pid,
         pid_started,
         boot: proc::boot_id(),

@@ -41,12 +41,19 @@ pub fn find(source: &Source<'_>, pattern: &str, parents: bool) -> Result<Vec<Fou
         let named = wanted.iter().fold(pivot.clone(), |path, part| path.join(part));
         // `..` at the top goes nowhere.
         let real = source.tree.real_path(&named);
-        if !source.has(&real) || source.is_hidden(&real) {
+        let place = source.begin(&real);
+        let hidden = source.hides(&place) && !source.may_show_below(&place, &real, Path::new(""));
+        // One that is a link still leads nowhere.
+        if hidden || source.stat(&real).is_ok_and(|stat| is_link(&stat)) || !source.has(&real) {
             return Err(missing(source, pattern, &real));
         }
         found.push(named);
     }
     Ok(found.into_iter().map(|named| Found { named, pivot: parents.then(|| pivot.clone()) }).collect())
+}
+
+fn is_link(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
 }
 
 /// Copies sources into a picture.
@@ -311,7 +318,7 @@ fn expand(source: &Source<'_>, path: &Path, pattern: &[&str], found: &mut Vec<Pa
 /// The error for a path that leads nowhere: what is nearest, and whether an ignore file hides it.
 fn missing(source: &Source<'_>, pattern: &str, path: &Path) -> anyhow::Error {
     let fault = Fault::new(Kind::Usage, format!("`{pattern}` is not in {}", source.name));
-    if source.has(path) {
+    if source.is_hidden(path) && source.has(path) {
         let text = format!("{} hides it: add `!{}` to it", source.ignore_file, pattern.trim_start_matches('/'));
         return fault.hint(text).into();
     }

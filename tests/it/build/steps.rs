@@ -97,7 +97,7 @@ RUN --mount=type=cache,target=/cache,id=../../../c echo x >> /cache/log && wc -l
 RUN --network=none ls /sys/class/net > net
 ";
     site.build(dockerfile, &["--build-arg", "WHO=you", "--secret", "id=token,env=TOKEN"]).ok();
-    let said = site.sh("cd /srv; cat said doc with-words bound length fast times; ls; ls -d /mnt/* /fast /cache /t 2>&1 | grep -c -v No");
+    let said = site.sh("cd /srv; cat said doc with-words bound length fast times; ls; ls -d /mnt/* /fast /cache /t 2>&1 | grep -c -v No; true");
     assert_eq!(
         said,
         "hello you\n/bin/sh\nheredoc\ntext\none\nfrom the context14\nx\n1\nbound\ndoc\nexec form\nfast\nlength\nnet\nsaid\n\
@@ -134,13 +134,13 @@ MAINTAINER me
 ";
     site.build(dockerfile, &["--label", "cli=1"]).ok();
     let config = site.config(
-        "{{.Config.Env}} {{.Config.WorkingDir}} {{.Config.User}} {{.Config.Entrypoint}} {{.Config.Cmd}} {{.Config.StopSignal}} \
+        "{{.Config.Env}} {{.Config.WorkingDir}} {{.Config.User}} {{.Config.Entrypoint}} {{.Config.StopSignal}} \
          {{.Config.Labels}} {{.Author}} {{json .Config.ExposedPorts}} {{json .Config.Volumes}}",
     );
     let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     for part in [
         &format!("{path} A=12 B=two words TRIGGERED=yes]"),
-        " /srv/app 7:8 [/bin/sh -c exec it] [] SIGINT ",
+        " /srv/app 7:8 [/bin/sh -c exec it] SIGINT ",
         "cli:1 x:y",
         " me ",
         r#"{"53/udp":{},"80/tcp":{}}"#,
@@ -191,7 +191,7 @@ fn the_same_inputs_make_the_same_image() {
     site.build(dockerfile, &["--no-cache"]).ok();
     assert_eq!(site.id(), id);
     site.build(dockerfile, &["--no-cache", "--timestamp", "1000000000"]).ok();
-    assert_eq!(site.config("{{.Created}}"), "2001-09-09 01:46:40 +0000 UTC");
+    assert_eq!(site.config("{{.Created}}"), "2001-09-09T01:46:40Z");
     assert_eq!(site.sh("stat -c %Y /made/file /x/a/b"), "1000000000\n1000000000");
     site.env.box_(&["system", "check"]).ok();
 }
