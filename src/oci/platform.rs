@@ -201,7 +201,7 @@ mod tests {
             assert_eq!(p(host).rank(&p(image)), rank, "{image} on {host}");
         }
         let executes = |host: &str, image: &str| p(host).executes(&p(image));
-        assert!(executes("amd64", "386") && executes("amd64", "amd64/v4") && executes("arm64", "arm/v7"));
+        assert!(executes("amd64", "386") && executes("amd64", "linux/amd64/v4") && executes("arm64", "linux/arm/v7"));
         assert!(!executes("amd64", "arm64") && !executes("386", "amd64"));
     }
 }
