@@ -28,6 +28,9 @@ const SHORTEST_RUN: u64 = 16 << 10;
 /// More parts than this are not asked for.
 const MOST_PARTS: usize = 64;
 
+/// The stretches of stored layers, by key: in which file, and where.
+type Stored = HashMap<Digest, (Arc<File>, Range<u64>)>;
+
 /// Where the bytes of a layer come from, in their order.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -55,13 +58,10 @@ impl Plan {
     }
 }
 
-/// Stretches of files of the store, by the digest of what is in them.
-type Stretches = HashMap<Digest, (Arc<File>, Range<u64>)>;
-
 /// Plans for those layers that are not stored and of which enough is. Whatever is wrong with a table: no plan.
 pub(super) async fn plans(store: &Store, client: &Client, layers: &[Descriptor]) -> HashMap<Digest, Plan> {
     let mut plans = HashMap::new();
-    let mut known: Option<Stretches> = None;
+    let mut known: Option<Stored> = None;
     for layer in
         layers.iter().filter(|layer| layer.size >= WORTH_IT && !store.has_blob(&layer.digest, Some(layer.size)))
     {
@@ -80,7 +80,7 @@ pub(super) async fn plans(store: &Store, client: &Client, layers: &[Descriptor])
 }
 
 /// The stretches of all stored layers that have a table.
-fn stored_stretches(store: &Store) -> HashMap<Digest, (Arc<File>, Range<u64>)> {
+fn stored_stretches(store: &Store) -> Stored {
     let mut known = HashMap::new();
     let mut seen = std::collections::HashSet::new();
     for entry in store.entries().unwrap_or_default() {
@@ -167,7 +167,7 @@ fn unpack_table(table: &Table, packed: &[u8], size: u64) -> Result<Vec<Stretch>>
 }
 
 /// Cover a layer with what is known and what is to be fetched, in no more parts than is sensible.
-fn plan(found: &[Stretch], known: &HashMap<Digest, (Arc<File>, Range<u64>)>, size: u64) -> Plan {
+fn plan(found: &[Stretch], known: &Stored, size: u64) -> Plan {
     let mut shortest = SHORTEST_RUN;
     loop {
         let segments = cover(found, known, size, shortest);
@@ -178,12 +178,7 @@ fn plan(found: &[Stretch], known: &HashMap<Digest, (Arc<File>, Range<u64>)>, siz
     }
 }
 
-fn cover(
-    found: &[Stretch],
-    known: &HashMap<Digest, (Arc<File>, Range<u64>)>,
-    size: u64,
-    shortest: u64,
-) -> Vec<Segment> {
+fn cover(found: &[Stretch], known: &Stored, size: u64, shortest: u64) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
     let mut run: Vec<Segment> = Vec::new();
     let mut covered = 0;

@@ -14,7 +14,6 @@ pub const HEAD: usize = 512;
 
 /// Whether a stream that begins so is packed.
 fn is_packed(head: &[u8]) -> bool {
-    // gzip, bzip2, xz, zstd and its skippable frames.
     matches!(
         head,
         [0x1f, 0x8b, 8, ..]
