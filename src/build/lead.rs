@@ -30,7 +30,7 @@ pub fn build(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observe
     let built = lead(engine, request, observer);
     if built.is_err() {
         // What workers had that were ended in the middle of something.
-        let _ = crate::base::temp::reap(&engine.dirs, &mut || Ok(()));
+        let _ = crate::base::temp::reap(&engine.dirs, crate::base::temp::Haste::AllOfIt, &mut || Ok(()));
     }
     built
 }
