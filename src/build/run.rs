@@ -43,7 +43,7 @@ pub fn run(site: &Site<'_>, step: &Step, op: &RunOp, key: Option<Digest>, report
     // Mounted here, the trees that are lent to the command are seen by it and by nobody else.
     own_mounts()?;
     let (layers, base_epoch) = site.layers(&step.base)?;
-    let mut lent = Lent { site, temp: &temp, trees: 0, locks: Vec::new(), content: Vec::new() };
+    let mut lent = Lent { site, temp: &temp, trees: Vec::new(), locks: Vec::new(), content: Vec::new() };
     let mounts = op.mounts.iter().map(|mount| lent.settle(mount)).collect::<Result<Vec<_>>>()?;
     let key = match key {
         Some(key) => key,
@@ -207,8 +207,8 @@ impl Gift {
 struct Lent<'a> {
     site: &'a Site<'a>,
     temp: &'a TempDir,
-    /// How many trees were mounted.
-    trees: usize,
+    /// What is mounted until the command has ended.
+    trees: Vec<Tree>,
     /// Caches that nobody else may use meanwhile.
     locks: Vec<Lock>,
     /// Digests of what comes from contexts.
@@ -260,14 +260,14 @@ impl Lent<'_> {
             }
         };
         store.unpack_kept(&layers)?;
-        self.trees += 1;
-        let tree = Tree::layers(store, &layers, self.temp, &format!("tree{}", self.trees))?;
+        let tree = Tree::layers(store, &layers, self.temp, &format!("tree{}", self.trees.len()))?;
         let path = Path::new("/").join(path);
         let real = tree.real_path(&path);
         let found = tree.path.join(real.strip_prefix("/").unwrap_or(&real));
         if !found.exists() {
             return Err(fault(Kind::Usage, format!("cannot mount `{}`: it is not there", path.display())));
         }
+        self.trees.push(tree);
         Ok(found)
     }
 

@@ -7,7 +7,7 @@ use crate::store::{Store, copy_layers};
 use crate::sys::root::Root;
 use anyhow::{Context, Result};
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::thread::UnshareFlags;
 use std::path::{Component, Path, PathBuf};
 
@@ -17,6 +17,17 @@ pub struct Tree {
     pub root: Root,
     /// Where that is.
     pub path: PathBuf,
+    /// It is mounted there, by us.
+    is_mounted: bool,
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if self.is_mounted {
+            // Else the folder that it is mounted on could not be removed.
+            let _ = unmount(&self.path, UnmountFlags::DETACH);
+        }
+    }
 }
 
 impl Tree {
@@ -24,7 +35,7 @@ impl Tree {
     pub fn folder(path: &Path) -> Result<Self> {
         let deed = || format!("cannot open `{}`", path.display());
         let path = std::fs::canonicalize(path).with_context(deed)?;
-        Ok(Self { root: Root::open(&path).with_context(deed)?, path })
+        Ok(Self { root: Root::open(&path).with_context(deed)?, path, is_mounted: false })
     }
 
     /// Layers, lowest first, unpacked, as a container of them would begin. They are mounted below `temp`, in the mount
@@ -33,12 +44,15 @@ impl Tree {
         let lower: Vec<PathBuf> = layers.iter().rev().map(|layer| store.layer_path(layer)).collect();
         let target = temp.path().join(name);
         std::fs::create_dir(&target).with_context(|| format!("cannot make folder `{}`", target.display()))?;
-        if !lower.is_empty() && mount_read_only(&lower, None, &target).is_err() {
+        let is_mounted = !lower.is_empty() && mount_read_only(&lower, None, &target).is_ok();
+        if !lower.is_empty() && !is_mounted {
             // A kernel that cannot lay them over each other: a copy, then.
             let plan = OverlayPlan { lower, data: None, upper: PathBuf::new(), work: PathBuf::new(), volatile: false };
             copy_layers(&plan, &target).context("cannot copy layers")?;
         }
-        Self::folder(&target)
+        let mut tree = Self::folder(&target)?;
+        tree.is_mounted = is_mounted;
+        Ok(tree)
     }
 
     /// Where a path leads, below `/`, with all links followed as far as it exists; what does not exist is appended.

@@ -16,30 +16,33 @@ fn create(env: &TestEnv, name: &str) {
 #[test]
 fn a_life() {
     let env = TestEnv::new();
-    create(&env, "a");
-    env.cmd(&["secret", "create", "a", "-"])
+    create(&env, "key");
+    env.cmd(&["secret", "create", "key", "-"])
         .stdin("x")
         .run()
         .fails(125)
-        .says("there is a secret `a` already")
+        .says("there is a secret `key` already")
         .hints("--replace");
     let file = env.file("value", "from a file").display().to_string();
-    let replaced = env.box_(&["secret", "create", "--replace", "-l", "k=v", "a", &file]).ok();
-    assert_eq!(env.box_(&["secret", "create", "--ignore", "a", &file]).ok(), replaced);
-    assert_eq!(env.box_(&["secret", "inspect", "--showsecret", "-f", "{{.SecretData}}", "a"]).ok(), "from a file");
-    assert_eq!(env.box_(&["secret", "inspect", "-f", "{{.Spec.Name}} {{.Spec.Labels.k}}", &replaced[..8]]).ok(), "a v");
+    let replaced = env.box_(&["secret", "create", "--replace", "-l", "k=v", "key", &file]).ok();
+    assert_eq!(env.box_(&["secret", "create", "--ignore", "key", &file]).ok(), replaced);
+    assert_eq!(env.box_(&["secret", "inspect", "--showsecret", "-f", "{{.SecretData}}", "key"]).ok(), "from a file");
+    assert_eq!(
+        env.box_(&["secret", "inspect", "-f", "{{.Spec.Name}} {{.Spec.Labels.k}}", &replaced[..8]]).ok(),
+        "key v"
+    );
     env.cmd(&["secret", "create", "--env", "b", "SOME"]).set("SOME", "of env").run().ok();
     env.box_(&["secret", "create", "--env", "c", "NONE"]).fails(125).says("the variable `NONE` is not set");
     env.cmd(&["secret", "create", "d", "-"]).stdin("").run().fails(125).says("1 to 512000 bytes");
     env.box_(&["secret", "create", "d", "/nonesuch"]).fails(125).says("cannot read `/nonesuch`");
     env.cmd(&["secret", "create", "../d", "-"]).stdin("x").run().fails(125).says("cannot be the name of a secret");
-    assert_eq!(env.box_(&["secret", "ls", "--format", "{{.Name}}"]).ok(), "a\nb");
+    assert_eq!(env.box_(&["secret", "ls", "--format", "{{.Name}}"]).ok(), "b\nkey");
     assert_eq!(env.box_(&["secret", "ls", "--filter", "name=^b", "--format", "{{.Name}} {{.Driver}}"]).ok(), "b file");
     assert!(env.box_(&["secret", "ls"]).ok().starts_with("ID                         NAME"));
-    env.box_(&["secret", "exists", "a"]).ends(0).quiet();
-    assert_eq!(env.box_(&["secret", "rm", "a"]).ok(), replaced);
-    env.box_(&["secret", "exists", "a"]).ends(1).quiet();
-    env.box_(&["secret", "rm", "a"]).fails(1).says("no such secret `a`");
+    env.box_(&["secret", "exists", "key"]).ends(0).quiet();
+    assert_eq!(env.box_(&["secret", "rm", "key"]).ok(), replaced);
+    env.box_(&["secret", "exists", "key"]).ends(1).quiet();
+    env.box_(&["secret", "rm", "key"]).fails(1).says("no such secret `key`");
     env.box_(&["secret", "rm", "-a"]).ok();
     assert_eq!(env.box_(&["secret", "ls", "-q"]).ok(), "");
 }
