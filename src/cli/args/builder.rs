@@ -14,6 +14,9 @@ pub enum BuilderVerb {
     /// Make an image from a Dockerfile
     #[command(visible_alias = "b")]
     Build(Box<Build>),
+    /// Build what a file describes
+    #[command(visible_alias = "f")]
+    Bake(Box<Bake>),
     /// List what builds have left for later ones
     Du(Du),
     /// Remove what builds have left for later ones
@@ -235,3 +238,55 @@ pub struct Use {
 #[derive(Debug, Clone, Default, Args)]
 #[command(mut_args = switches, after_long_help = EXIT_STATUS, long_about = "Prints the version of the builder, which is box itself.")]
 pub struct Version {}
+
+const BAKE_EXAMPLES: &str = "\
+Examples:
+  box buildx bake
+  box buildx bake -f docker-bake.hcl web db
+  box buildx bake --set '*.platform=linux/arm64' --print";
+
+/// Build what a file describes
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box buildx bake [OPTIONS] [TARGET...]",
+    after_help = BAKE_EXAMPLES,
+    after_long_help = format!("{BAKE_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Builds the targets of docker-bake.hcl, docker-bake.json or a compose file in this folder, or of the \
+                  files that are given, one after the other; without names, the group `default`."
+)]
+pub struct Bake {
+    /// A file, or `-`; several lie over each other
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Vec<String>,
+    /// Change a target: TARGET.KEY=VALUE, with `*` in its name; += adds
+    #[arg(long, value_name = "TARGET.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Show what would be built, as JSON, and build nothing
+    #[arg(long)]
+    pub print: bool,
+    /// Send the images to their registries
+    #[arg(long)]
+    pub push: bool,
+    /// Keep the images in the store, as is done anyway
+    #[arg(long, hide = true)]
+    pub load: bool,
+    /// Do all steps anew
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Ask the registry for newer base images
+    #[arg(long)]
+    pub pull: bool,
+    /// auto, plain, tty, rawjson, quiet or none
+    #[arg(long, value_name = "FORM")]
+    pub progress: Option<String>,
+    /// Write what was made to this file, as JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub metadata_file: Option<PathBuf>,
+    /// Only there for docker's habit.
+    #[arg(long, value_name = "NAME", hide = true, value_parser = ["default"])]
+    pub builder: Option<String>,
+    /// Targets and groups
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+}

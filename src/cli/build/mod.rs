@@ -1,5 +1,6 @@
 //! `build` and its family: from words to a request, how a build is shown, and what is told of its result.
 
+mod bake;
 mod call;
 mod options;
 mod progress;
@@ -15,6 +16,7 @@ use crate::build::{self, BuildRequest, Built, Output};
 use crate::oci::reference::Reference;
 use crate::sys::tty;
 use anyhow::{Context, Result};
+pub use bake::bake;
 use call::Call;
 use progress::{Mode, Shown};
 use serde_json::{Map, Value, json};

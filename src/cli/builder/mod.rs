@@ -15,6 +15,7 @@ use anyhow::Result;
 pub fn builder(verb: &BuilderVerb, globals: &Globals) -> Result<u8> {
     match verb {
         BuilderVerb::Build(args) => build::build(args, globals),
+        BuilderVerb::Bake(args) => build::bake(args, globals),
         BuilderVerb::Du(args) => cache::du(args, globals),
         BuilderVerb::Prune(args) => cache::prune(args, globals),
         BuilderVerb::Imagetools(Family(ImagetoolsVerb::Inspect(args))) => imagetools::inspect(args),

@@ -1,6 +1,7 @@
 //! `box build`, `box builder`, `box buildx`.
 
 mod attacks;
+mod bake;
 mod buildx;
 mod contexts;
 mod options;
