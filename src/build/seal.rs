@@ -1,9 +1,9 @@
 //! A folder of changes, which an overlay has left above layers, becomes a layer.
 
 use crate::base::digest::{Algorithm, Digest, Hasher};
-use crate::store::{PackOptions, Store, pack};
+use crate::store::{PackOptions, Store, names_in, pack};
 use anyhow::{Context, Result};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -49,7 +49,7 @@ pub fn seal(store: &Store, upper: &Path, times: Times) -> Result<Sealed> {
 /// Give all below a folder its time; whether there is anything.
 fn settle(folder: &OwnedFd, times: Times, size: &mut u64) -> Result<bool> {
     let mut found = false;
-    for name in names(folder)? {
+    for name in names_in(folder)? {
         found = true;
         let stat = rustix::fs::statat(folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW)?;
         match FileType::from_raw_mode(stat.st_mode) {
@@ -88,19 +88,6 @@ fn set_time(folder: &OwnedFd, name: impl rustix::path::Arg, time: i64, flags: At
 fn open(parent: impl std::os::fd::AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(parent, name, flags, Mode::empty())
-}
-
-fn names(folder: &OwnedFd) -> rustix::io::Result<Vec<Vec<u8>>> {
-    let mut found = Vec::new();
-    let mut buffer = Vec::with_capacity(1 << 15);
-    let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
-    while let Some(entry) = entries.next() {
-        let name = entry?.file_name().to_bytes().to_vec();
-        if name != b"." && name != b".." {
-            found.push(name);
-        }
-    }
-    Ok(found)
 }
 
 /// Remove what the runtime has made only to mount something on it: the paths, as far as they are empty and in no layer

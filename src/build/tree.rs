@@ -41,15 +41,9 @@ impl Tree {
     /// Layers, lowest first, unpacked, as a container of them would begin. They are mounted below `temp`, in the mount
     /// namespace of this process, which is its own ([`own_mounts`]).
     pub fn layers(store: &Store, layers: &[Digest], temp: &TempDir, name: &str) -> Result<Self> {
-        let lower: Vec<PathBuf> = layers.iter().rev().map(|layer| store.layer_path(layer)).collect();
         let target = temp.path().join(name);
         std::fs::create_dir(&target).with_context(|| format!("cannot make folder `{}`", target.display()))?;
-        let is_mounted = !lower.is_empty() && mount_read_only(&lower, None, &target).is_ok();
-        if !lower.is_empty() && !is_mounted {
-            // A kernel that cannot lay them over each other: a copy, then.
-            let plan = OverlayPlan { lower, data: None, upper: PathBuf::new(), work: PathBuf::new(), volatile: false };
-            copy_layers(&plan, &target).context("cannot copy layers")?;
-        }
+        let is_mounted = lay(store, layers, &target)?;
         let mut tree = Self::folder(&target)?;
         tree.is_mounted = is_mounted;
         Ok(tree)
@@ -87,6 +81,22 @@ impl Tree {
         let below = shown.strip_prefix(&self.path).ok()?;
         Some(Path::new("/").join(below))
     }
+}
+
+/// Lay layers, lowest first, over each other at an empty folder; whether they are mounted there, in the mount namespace
+/// of this process.
+pub fn lay(store: &Store, layers: &[Digest], target: &Path) -> Result<bool> {
+    let lower: Vec<PathBuf> = layers.iter().rev().map(|layer| store.layer_path(layer)).collect();
+    if lower.is_empty() {
+        return Ok(false);
+    }
+    if mount_read_only(&lower, None, target).is_ok() {
+        return Ok(true);
+    }
+    // A kernel that cannot lay them over each other: a copy, then.
+    let plan = OverlayPlan { lower, data: None, upper: PathBuf::new(), work: PathBuf::new(), volatile: false };
+    copy_layers(&plan, target).context("cannot copy layers")?;
+    Ok(false)
 }
 
 /// Give the process a mount namespace of its own, in which it may mount what it wants to look at.

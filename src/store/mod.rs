@@ -64,7 +64,7 @@ pub use copy::copy_layers;
 pub use gc::Garbage;
 pub use index::{Entry, ManifestRef};
 pub use mapped::Mapped;
-pub use pack::{PackOptions, drop_overlay_marks, is_opaque, pack, records_of};
+pub use pack::{PackOptions, drop_overlay_marks, is_opaque, names_in, pack, records_of};
 pub use partial::{Partials, Wanted};
 pub use results::{KeptResult, StepResult};
 pub use unpack::LayerStats;

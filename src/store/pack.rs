@@ -80,7 +80,8 @@ struct Level {
     path: Vec<u8>,
 }
 
-fn names(folder: &OwnedFd) -> Result<Vec<Vec<u8>>> {
+/// The names in a folder, sorted.
+pub fn names_in(folder: &OwnedFd) -> rustix::io::Result<Vec<Vec<u8>>> {
     let mut found = Vec::new();
     let mut buffer = Vec::with_capacity(1 << 15);
     let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
@@ -90,8 +91,15 @@ fn names(folder: &OwnedFd) -> Result<Vec<Vec<u8>>> {
             found.push(name);
         }
     }
-    found.sort_by(|a, b| b.cmp(a));
+    found.sort_unstable();
     Ok(found)
+}
+
+/// The same, the first one last.
+fn names(folder: &OwnedFd) -> Result<Vec<Vec<u8>>> {
+    let mut names = names_in(folder)?;
+    names.reverse();
+    Ok(names)
 }
 
 struct Packer<'a> {

@@ -7,8 +7,9 @@ use super::picture::{Content, Item, ItemKind, Picture, is_folder, look, meta_of}
 use super::source::{Owners, Place, Source};
 use crate::base::error::{Fault, Kind};
 use crate::dockerfile::glob::{Glob, has_wildcards};
+use crate::store::names_in;
 use anyhow::{Context, Result};
-use rustix::fs::{FileType, Mode, OFlags, RawDir, Stat};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -148,7 +149,7 @@ impl Selection<'_, '_> {
         at: &At<'_>,
         waiting: &mut Vec<(PathBuf, Item)>,
     ) -> Result<()> {
-        for name in names(folder)? {
+        for name in names_in(folder)? {
             let name = OsStr::from_bytes(&name);
             let (path, below, dest) = (at.real.join(name), at.below.join(name), at.dest.join(name));
             let place = source.go(&at.place, &path, &below);
@@ -270,21 +271,6 @@ struct At<'a> {
     place: Place,
 }
 
-/// The names in a folder, sorted.
-fn names(folder: &OwnedFd) -> Result<Vec<Vec<u8>>> {
-    let mut found = Vec::new();
-    let mut buffer = Vec::with_capacity(1 << 15);
-    let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
-    while let Some(entry) = entries.next() {
-        let name = entry?.file_name().to_bytes().to_vec();
-        if name != b"." && name != b".." {
-            found.push(name);
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
 /// All paths that a pattern means, sorted; `**` is any number of folders.
 fn expand(source: &Source<'_>, path: &Path, pattern: &[&str], found: &mut Vec<PathBuf>) -> Result<()> {
     let Some((first, rest)) = pattern.split_first() else {
@@ -301,7 +287,7 @@ fn expand(source: &Source<'_>, path: &Path, pattern: &[&str], found: &mut Vec<Pa
     }
     let Ok(folder) = source.open_folder(&source.tree.real_path(path)) else { return Ok(()) };
     let glob = Glob::parse(first)?;
-    for name in names(&folder)? {
+    for name in names_in(&folder)? {
         let name = OsStr::from_bytes(&name);
         let next = path.join(name);
         if *first == "**" {
@@ -323,7 +309,7 @@ fn missing(source: &Source<'_>, pattern: &str, path: &Path) -> anyhow::Error {
         return fault.hint(text).into();
     }
     let near = source.open_folder(&source.tree.real_path(path.parent().unwrap_or(Path::new("/"))));
-    let near = near.ok().and_then(|folder| names(&folder).ok()).unwrap_or_default();
+    let near = near.ok().and_then(|folder| names_in(&folder).ok()).unwrap_or_default();
     let near: Vec<String> = near.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match crate::base::nearest::nearest_of(&name, near.iter().map(String::as_str)) {

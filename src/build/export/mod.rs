@@ -5,6 +5,7 @@
 //! caller's: nothing is followed on the way that an image could have put there.
 
 use super::request::Output;
+use super::tree::{lay, own_mounts};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::temp::TempDir;
@@ -14,13 +15,9 @@ use crate::image::{self, Compression, Progress, PushOptions, SaveFormat, SaveOpt
 use crate::oci::platform::Platform;
 use crate::oci::reference::Reference;
 use crate::registry::Access;
-use crate::store::overlay::{OverlayPlan, mount_read_only};
-use crate::store::{PackOptions, Store, copy_layers, pack};
-use crate::sys::namespace;
+use crate::store::{PackOptions, pack};
 use anyhow::{Context, Result};
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::thread::UnshareFlags;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -130,20 +127,18 @@ impl Exporter<'_> {
 
     /// All files of a result, in a folder that shows them: below one of its own for each platform, if they are several.
     fn files(&self, finished: &[Finished]) -> Result<PathBuf> {
-        namespace::unshare(UnshareFlags::NEWNS.bits() as i32).context("cannot make a mount namespace")?;
-        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-        mount_change("/", private).context("cannot keep mounts private")?;
+        own_mounts()?;
         let top = self.temp.path().join("export");
         let make = |path: &Path| std::fs::create_dir(path).with_context(|| format!("cannot make `{}`", path.display()));
         make(&top)?;
         if let [one] = finished {
-            show(&self.engine.store, &one.layers, &top)?;
+            lay(&self.engine.store, &one.layers, &top)?;
             return Ok(top);
         }
         for one in finished {
             let folder = top.join(folder_name(&one.platform));
             make(&folder)?;
-            show(&self.engine.store, &one.layers, &folder)?;
+            lay(&self.engine.store, &one.layers, &folder)?;
         }
         Ok(top)
     }
@@ -183,19 +178,6 @@ impl Exporter<'_> {
         let written = written.and_then(|()| Ok(std::fs::rename(&part, path)?));
         written.inspect_err(|_| drop(std::fs::remove_file(&part))).with_context(deed)
     }
-}
-
-/// Layers as one tree, for this process's mount namespace.
-fn show(store: &Store, layers: &[Digest], target: &Path) -> Result<()> {
-    let lower: Vec<PathBuf> = layers.iter().rev().map(|layer| store.layer_path(layer)).collect();
-    if lower.is_empty() || mount_read_only(&lower, None, target).is_ok() {
-        return Ok(());
-    }
-    // A kernel that cannot lay them over each other: a copy, then.
-    copy_layers(
-        &OverlayPlan { lower, data: None, upper: PathBuf::new(), work: PathBuf::new(), volatile: false },
-        target,
-    )
 }
 
 fn pack_files(folder: &Path, out: File) -> Result<()> {
