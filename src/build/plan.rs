@@ -94,12 +94,6 @@ pub fn plan(
         declared: BTreeSet::new(),
     };
     let state = planner.stage(target)?;
-    let read: Vec<StepId> = planner.steps.iter().flat_map(Step::needs).filter_map(Base::step).collect();
-    for step in read {
-        if let Some(step) = planner.steps.get_mut(step.0) {
-            step.is_read = true;
-        }
-    }
     let declared = &planner.declared;
     let global = |name: &String| {
         dockerfile.args.iter().any(|arg| matches!(&arg.op, Said::Arg(list) if list.iter().any(|arg| arg.name == *name)))
@@ -386,7 +380,7 @@ impl Planner<'_> {
     fn step(&mut self, state: &mut State, op: Op, shown: &str, span: Span) -> StepId {
         state.number += 1;
         let name = format!("[{}{}/{}] {shown}", state.name, state.number, state.count);
-        let step = Step { name, span, base: state.base.clone(), op, no_cache: state.no_cache, is_read: false };
+        let step = Step { name, span, base: state.base.clone(), op, no_cache: state.no_cache };
         let id = StepId(self.steps.len());
         self.steps.push(step);
         state.base = Base::Step(id);

@@ -23,16 +23,6 @@ pub enum Base {
     Step(StepId),
 }
 
-impl Base {
-    /// The step, if it is one.
-    pub fn step(&self) -> Option<StepId> {
-        match self {
-            Self::Layers { .. } => None,
-            Self::Step(step) => Some(*step),
-        }
-    }
-}
-
 /// A step.
 #[derive(Debug, Clone)]
 pub struct Step {
@@ -46,8 +36,6 @@ pub struct Step {
     pub op: Op,
     /// It is executed although its result is known.
     pub no_cache: bool,
-    /// Another step stands on it, or takes files from it.
-    pub is_read: bool,
 }
 
 impl Step {

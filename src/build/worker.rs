@@ -2,7 +2,7 @@
 
 use super::event::Stream;
 use crate::base::error::{self, Kind, fault};
-use crate::base::signal::{SIGKILL, SIGTERM};
+use crate::base::signal::SIGKILL;
 use crate::sys::process::{self, Ended, Fork};
 use crate::sys::signals;
 use anyhow::{Context, Result};
@@ -151,9 +151,9 @@ impl Worker {
         }
     }
 
-    /// End it, and wait.
+    /// End it, and wait: what it leaves is removed by whoever comes after it.
     pub fn kill(self) {
-        let _ = signals::kill(self.pid, SIGTERM);
+        let _ = signals::kill(self.pid, SIGKILL);
         let _ = process::wait(self.pid);
     }
 }

@@ -105,7 +105,15 @@ pub(super) fn launch(
     timing::phase("prepare");
     // The lock goes with the fork: the child's copy keeps it when ours is closed, with the closure.
     let kept = plan.passed.as_ref().map(Passed::again).transpose()?;
+    let caller = rustix::process::getpid();
     let mut connection = monitor::fork(move |connection| {
+        if container.config.is_step() {
+            // It is of use to its build alone.
+            let _ = process::set_parent_death_signal(signal::SIGKILL);
+            if rustix::process::getppid() != Some(caller) {
+                return 1;
+            }
+        }
         let anew = || {
             let plan = prepare(engine, &container.clone().with_updates(), &Mode::Detached, terminal)?;
             Ok(Plan { passed: kept.as_ref().map(Passed::again).transpose()?, ..plan })
@@ -259,10 +267,6 @@ fn supervise(
     events: &[&str],
     anew: &dyn Fn() -> Result<Plan>,
 ) -> i32 {
-    if container.config.is_step() {
-        // It is of use to its build alone.
-        let _ = process::set_parent_death_signal(signal::SIGKILL);
-    }
     // The invocation prints what came before.
     timing::take();
     timing::phase("monitor");

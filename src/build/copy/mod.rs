@@ -125,9 +125,8 @@ fn finish(
         StepResult::new(None, 0, newest, &step.name)
     } else {
         let write = |out: &mut dyn std::io::Write| write::write(picture, trees, epoch, latest, out);
-        // What no other step reads can be unpacked when the build is over.
-        let keep = if step.is_read { Keep::Unpacked } else { Keep::Packed };
-        let layer = write_layer(store, "of the files", keep, write)?;
+        // Whoever reads its files unpacks it; mostly it has been there before.
+        let layer = write_layer(store, "of the files", Keep::Packed, write)?;
         StepResult::new(Some(layer.diff_id), picture.size(), newest, &step.name)
     };
     store.keep_result(&key, &result)?;
@@ -248,7 +247,7 @@ pub fn context_layer(site: &Site<'_>, number: usize, source: &str) -> Result<(Di
     result.kind = "source.local".to_owned();
     if !picture.items.is_empty() {
         let write = |out: &mut dyn std::io::Write| write::write(&picture, &[&tree], 0, None, out);
-        let layer = write_layer(store, "of the context", Keep::Unpacked, write)?;
+        let layer = write_layer(store, "of the context", Keep::Packed, write)?;
         (result.layer, result.size) = (Some(layer.diff_id), layer.size);
     }
     store.keep_result(&key, &result)?;
