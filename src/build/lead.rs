@@ -10,6 +10,7 @@ use super::step::{Base, Op, Step, StepId};
 use super::{Built, BuiltImage, copy, finish, lint, run};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::temp::TempDir;
+use crate::container::request::PullPolicy;
 use crate::dockerfile::ignore::Patterns;
 use crate::dockerfile::{Dockerfile, parse};
 use crate::engine::Engine;
@@ -81,11 +82,12 @@ fn check(request: &BuildRequest) -> Result<()> {
         ("--cache-mount-from", !request.cache_mounts_from.is_empty()),
         ("--cache-mount-to", !request.cache_mounts_to.is_empty()),
         ("--sbom", request.sbom.is_some()),
+        ("--manifest", request.manifest.is_some()),
     ];
     match refused.iter().find(|(_, given)| *given) {
         Some((option, _)) => {
             let fault = Fault::new(Kind::Usage, format!("`{option}` is not supported yet"));
-            Err(fault.hint("leave it out: results of steps are kept on this machine").into())
+            Err(fault.hint("leave it out: box keeps what it knows on this machine").into())
         }
         None => Ok(()),
     }
@@ -183,13 +185,15 @@ fn one(
     named: &HashMap<String, Named>,
     pool: &mut Pool<'_>,
 ) -> Result<BuiltImage> {
+    let mut pulled = Vec::new();
     let plan = loop {
-        let mut sources = Found { engine: site.engine, named };
+        let mut sources = Found { engine: site.engine, policy: site.request.pull, named, pulled: &pulled };
         let plan = plan::plan(dockerfile, site.request, platform, &mut sources)?;
         if plan.missing.is_empty() {
             break plan;
         }
         pull(site, &plan.missing, pool)?;
+        pulled.extend(plan.missing);
     };
     if !plan.unused_args.is_empty() {
         let text = format!("build arguments that nothing asks for: {}", plan.unused_args.join(", "));
@@ -203,13 +207,29 @@ fn one(
 /// Where the planner finds images.
 struct Found<'a> {
     engine: &'a Engine,
+    policy: PullPolicy,
     named: &'a HashMap<String, Named>,
+    /// What has been asked of registries by this build.
+    pulled: &'a [(String, Platform)],
 }
 
 impl Sources for Found<'_> {
     fn image(&mut self, name: &str, platform: &Platform) -> Result<Option<(Image, Map<String, Value>)>> {
-        let Some(image) = image::find(&self.engine.store, name)? else { return Ok(None) };
-        let _ = platform;
+        let store = &self.engine.store;
+        let was_pulled = self.pulled.iter().any(|(own, of)| own == name && of == platform);
+        // An id means what is here.
+        let is_id = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let found = image::find_for(store, name, Some(platform))?;
+        let image = match (self.policy, found) {
+            (PullPolicy::Always | PullPolicy::Newer, _) if !was_pulled && !is_id => return Ok(None),
+            (_, Some(image)) => image,
+            (PullPolicy::Never, None) => return Err(image::missing(store, name)),
+            (_, None) if was_pulled || is_id => {
+                let text = format!("there is no image `{}` for {platform}", name.escape_debug());
+                return Err(fault(Kind::NotFound, text));
+            }
+            (_, None) => return Ok(None),
+        };
         let document = self.engine.store.read_blob(&image.id, DOCUMENT_LIMIT)?;
         let document =
             serde_json::from_slice(&document).with_context(|| format!("the config of `{name}` is damaged"))?;
@@ -234,6 +254,11 @@ fn pull(site: &Site<'_>, missing: &[(String, Platform)], pool: &mut Pool<'_>) ->
     for _ in missing {
         let finished = pool.next()?;
         if let Err(error) = finished.result {
+            // What there is serves where no registry answers.
+            let newer = site.request.pull == PullPolicy::Newer;
+            if newer && matches!(crate::base::error::kind(&error), Kind::Registry | Kind::NotFound) {
+                continue;
+            }
             pool.failed(finished.step, &error, None);
             return Err(error);
         }

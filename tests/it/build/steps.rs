@@ -258,3 +258,23 @@ fn builds_at_the_same_time_share_the_work() {
     site.build("FROM base\nRUN --mount=type=cache,target=/c wc -l < /c/log > /n\n", &[]).ok();
     assert_eq!(site.sh("cat /n"), "1");
 }
+
+#[test]
+fn base_images_by_the_pull_policy() {
+    let site = Site::new();
+    site.build("FROM nonesuch\n", &["--pull=never"]).fails(125).says("there is no image `nonesuch`");
+    let registry = crate::registry::Registry::start();
+    let name = registry.name("base:1");
+    let dockerfile = format!("FROM {name}\nENV A=1\n");
+    site.env.box_(&["push", "-q", "--tls-verify=false", "base", &format!("docker://{name}")]).ok();
+    let asked = || registry.count("/manifests/");
+    site.build(&dockerfile, &["--tls-verify=false"]).ok();
+    let before = asked();
+    site.build(&dockerfile, &["--tls-verify=false"]).ok();
+    assert_eq!(asked(), before, "what is here is not asked for");
+    site.build(&dockerfile, &["--tls-verify=false", "--pull"]).ok();
+    assert!(asked() > before);
+    drop(registry);
+    site.build(&dockerfile, &["--tls-verify=false", "--pull=newer"]).ok();
+    assert_ne!(site.build(&dockerfile, &["--tls-verify=false", "--pull"]).code, 0);
+}
