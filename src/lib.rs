@@ -22,11 +22,11 @@ pub mod bake;
 // ── what a container is made of ─────────────────────────────────────────────────────────────────────────────────
 /// Becoming root among one's own: subordinate ids, id maps, the namespace holder.
 pub mod rootless;
-/// Content on disk: the OCI layout of blobs, layers unpacked, overlay plans, garbage.
+/// Content on disk: the OCI layout of blobs, layers unpacked, results of steps, overlay plans, garbage.
 pub mod store;
 /// Talking to registries: streams into a sink, sends payloads, and knows no store.
 pub mod registry;
-/// Names for what is stored: pull, list, tag, load, remove.
+/// Names for what is stored: pull, push, load, save, commit, list, tag, remove; lists and signatures.
 pub mod image;
 /// What is lent besides the image: volumes, which outlive containers, and secrets.
 pub mod volume;
@@ -35,9 +35,9 @@ pub mod volume;
 pub mod systemd;
 /// A bundle in, a process out: the OCI runtime. Knows no image, name or network.
 pub mod runtime;
-/// Who stays behind: stdio, attach, logs, exit.
+/// Who stays behind: stdio, attach, logs, exit. Gives up what it does not need.
 pub mod monitor;
-/// Giving a namespace an address: slirp4netns, published ports. Knows no container.
+/// Giving a namespace an address: slirp4netns, pasta, published ports, networks with names. Knows no container.
 pub mod network;
 // ── the container itself ────────────────────────────────────────────────────────────────────────────────────────
 /// Opens all of the above once, in order; owns handles, has no verbs.

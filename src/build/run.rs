@@ -81,7 +81,7 @@ pub fn run(site: &Site<'_>, step: &Step, op: &RunOp, key: Option<Digest>, report
     let upper = changes.join("upper");
     let targets: Vec<PathBuf> = targets.iter().map(|target| base.real_path(target)).collect();
     let made = container::PLACES.iter().map(Path::new).chain(targets.iter().map(PathBuf::as_path));
-    seal::remove_stubs(&upper, &base, made)?;
+    seal::remove_mount_points(&upper, &base, made)?;
     let sealed = seal::seal(store, &upper, Times { since, epoch })?;
     let mut result = StepResult::new(sealed.layer, sealed.size, 0, &step.name);
     if op.mounts.iter().any(|mount| matches!(mount.mount, Wanted::Cache { .. })) {

@@ -95,7 +95,11 @@ fn open(parent: impl std::os::fd::AsFd, name: impl rustix::path::Arg) -> rustix:
 /// something into it.
 ///
 /// Nothing outside of `upper` is touched, whatever a command has put there: no link is followed (CVE-2024-23652).
-pub fn remove_stubs<'a>(upper: &Path, below: &super::tree::Tree, paths: impl Iterator<Item = &'a Path>) -> Result<()> {
+pub fn remove_mount_points<'a>(
+    upper: &Path,
+    below: &super::tree::Tree,
+    paths: impl Iterator<Item = &'a Path>,
+) -> Result<()> {
     let root = crate::sys::root::Root::open(upper).context("cannot open a step's changes")?;
     let mut all: Vec<PathBuf> = Vec::new();
     for path in paths {
@@ -105,12 +109,12 @@ pub fn remove_stubs<'a>(upper: &Path, below: &super::tree::Tree, paths: impl Ite
     all.dedup();
     // The deepest first.
     for path in all.iter().rev() {
-        remove_stub(&root, below, path)?;
+        remove_mount_point(&root, below, path)?;
     }
     Ok(())
 }
 
-fn remove_stub(root: &crate::sys::root::Root, below: &super::tree::Tree, path: &Path) -> Result<()> {
+fn remove_mount_point(root: &crate::sys::root::Root, below: &super::tree::Tree, path: &Path) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
     let Ok(folder) = root.open_without_links(parent, OFlags::RDONLY | OFlags::DIRECTORY) else { return Ok(()) };
     let Ok(stat) = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };

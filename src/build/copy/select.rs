@@ -313,7 +313,11 @@ fn missing(source: &Source<'_>, pattern: &str, path: &Path) -> anyhow::Error {
     let near: Vec<String> = near.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match crate::base::nearest::nearest_of(&name, near.iter().map(String::as_str)) {
-        Some(nearest) => fault.hint(format!("did you mean `{}`?", path.with_file_name(nearest).display())).into(),
+        Some(nearest) => {
+            let meant = path.with_file_name(nearest);
+            let meant = meant.strip_prefix("/").unwrap_or(&meant);
+            fault.hint(format!("did you mean `{}`?", meant.display())).into()
+        }
         None => fault.into(),
     }
 }

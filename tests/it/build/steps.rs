@@ -51,6 +51,7 @@ fn what_cannot_be_copied() {
     let site = Site::new();
     site.file("there.txt", "x").file("hidden", "h").file(".dockerignore", "hidden\n").file("dir/x", "x");
     for (line, says) in [
+        ("COPY ther.txt /", "did you mean `there.txt`?"),
         ("COPY ther.txt /", "`ther.txt` is not in the build context"),
         ("COPY hidden /", "add `!hidden`"),
         ("COPY ../there.txt /none /", "`/none` is not in the build context"),
