@@ -87,6 +87,7 @@ mod volumes;
 mod mapped;
 
 // What can go wrong.
+mod attacks;
 mod damage;
 mod evil;
 mod failures;
