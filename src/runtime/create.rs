@@ -2,6 +2,7 @@
 
 use super::hooks::Point;
 use super::init::{self, Init};
+use super::naming::Naming;
 use super::report::{self, Message};
 use super::{Bundle, Filter, Stdio, hooks, idmap, ids, notify, seccomp, stage, supported, tree};
 use crate::base::error::{Kind, fault};
@@ -11,7 +12,8 @@ use anyhow::{Context, Result};
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::LinkNameSpaceType;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
 /// A container whose init prepares, or waits at the gate.
 ///
@@ -54,15 +56,17 @@ pub(super) struct Namespaces {
 }
 
 impl Namespaces {
-    pub(super) fn of(spec: &Spec) -> Result<Self> {
+    pub(super) fn of(spec: &Spec, naming: Naming) -> Result<Self> {
         let mut found = Self { new: 0, join: Vec::new(), pid: None, user: None, mount: None };
-        for namespace in spec.linux().iter().filter_map(|linux| linux.namespaces().as_ref()).flatten() {
+        let listed = spec.linux().iter().filter_map(|linux| linux.namespaces().as_ref()).flatten();
+        for (index, namespace) in listed.enumerate() {
             let Some(path) = namespace.path() else {
                 found.new |= namespace.typ() as u64;
                 continue;
             };
-            let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                .with_context(|| format!("cannot join namespace `{}`", path.display()))?;
+            let opened =
+                open(path, namespace.typ()).with_context(|| format!("cannot join namespace `{}`", path.display()));
+            let fd = naming.name(|| format!("linux.namespaces[{index}].path"), opened)?;
             let kind = match namespace.typ() {
                 LinuxNamespaceType::Pid => {
                     found.pid = Some(fd);
@@ -99,6 +103,20 @@ impl Namespaces {
     }
 }
 
+/// Open a namespace, and see that it is one of this kind.
+fn open(path: &Path, kind: LinuxNamespaceType) -> Result<OwnedFd> {
+    // Not for reading before it is known what it is: it may be a FIFO.
+    let found = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    // nsfs names its files by their kind (namespaces(7)).
+    let shown = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
+    const NSFS_MAGIC: rustix::fs::FsWord = 0x6e73_6673;
+    let is_namespace = rustix::fs::fstatfs(&found)?.f_type == NSFS_MAGIC;
+    if !is_namespace || !shown.to_string_lossy().contains(&format!("{kind}:[")) {
+        return Err(fault(Kind::BadData, format!("it is no namespace of type `{kind}`")));
+    }
+    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
 /// Clone the container's init, which begins to prepare at once.
 ///
 /// The caller is single-threaded and root in the user namespace that owns the container's namespaces; it may do other
@@ -106,9 +124,10 @@ impl Namespaces {
 pub fn create<'a>(bundle: &Bundle<'a>, stdio: Stdio) -> Result<Starting<'a>> {
     supported::check(bundle.spec)?;
     let process = process_of(bundle.spec)?;
-    let mut namespaces = Namespaces::of(bundle.spec)?;
-    let mut mapped = idmap::prepare(bundle.spec)?;
-    mapped.extend(tree::out_of_reach(bundle.spec, &mapped)?);
+    let naming = Naming::of(bundle);
+    let mut namespaces = Namespaces::of(bundle.spec, naming)?;
+    let mut mapped = idmap::prepare(bundle.spec, naming)?;
+    mapped.extend(tree::out_of_reach(bundle.spec, &mapped, naming)?);
     let network_awaited = namespaces.is_new(LinuxNamespaceType::Network);
     let (ours, theirs) = report::pair()?;
     let cloned = clone_init(bundle, &mut namespaces).context("cannot make the container's namespaces")?;
@@ -136,7 +155,7 @@ fn prepare_beside(bundle: &Bundle<'_>, process: &Process, starting: &Starting<'_
     if let Some(linux) = bundle.spec.linux()
         && linux.namespaces().iter().flatten().any(|ns| ns.typ() == LinuxNamespaceType::User && ns.path().is_none())
     {
-        ids::write_maps(starting.pid, linux)?;
+        ids::write_maps(starting.pid, linux, Naming::of(bundle))?;
         report::send_mapped(starting.socket.as_fd())?;
     }
     filter_program(bundle.filter, bundle.spec, process)

@@ -4,6 +4,7 @@
 //! of the container's own `/dev` (CVE-2026-41579: a link in the image was followed out of the root).
 
 use super::mounts::attach;
+use super::naming::Naming;
 use super::terminal::Terminal;
 use crate::base::error::{Kind, fault};
 use crate::sys::root::Root;
@@ -29,7 +30,7 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// Fill `/dev`. Returns it, if it is the container's own.
-pub(super) fn populate(spec: &Spec, root: &Root) -> Result<Option<OwnedFd>> {
+pub(super) fn populate(spec: &Spec, root: &Root, naming: Naming) -> Result<Option<OwnedFd>> {
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     let dev = match root.open_without_links(Path::new("/dev"), flags) {
         Err(Errno::NOENT) => root.make_dir_all(Path::new("/dev"), Mode::from_raw_mode(0o755))?,
@@ -54,9 +55,10 @@ pub(super) fn populate(spec: &Spec, root: &Root) -> Result<Option<OwnedFd>> {
             }
         }
     }
-    for device in spec.linux().iter().filter_map(|linux| linux.devices().as_ref()).flatten() {
-        add_device(root, device)
-            .with_context(|| format!("cannot make device `{}` in the container", device.path().display()))?;
+    for (index, device) in spec.linux().iter().filter_map(|linux| linux.devices().as_ref()).flatten().enumerate() {
+        let added = add_device(root, device)
+            .with_context(|| format!("cannot make device `{}` in the container", device.path().display()));
+        naming.name(|| format!("linux.devices[{index}]"), added)?;
     }
     Ok((!borrowed).then_some(dev))
 }

@@ -8,6 +8,7 @@ use super::capabilities::{self, Sets};
 use super::cgroup::Cgroup;
 use super::create::{filter_program, process_of};
 use super::labels::Labels;
+use super::naming::Naming;
 use super::report::{self, Message};
 use super::{Filter, Stdio, hooks, notify, process as steps, scheduling, settings, stage, terminal};
 use crate::base::error::{Kind, fault};
@@ -279,5 +280,5 @@ fn prepare(
             terminal.make_controlling()?;
         }
     }
-    Ok((steps::prepare(&root, process, spec.linux().as_ref(), labels)?, filter))
+    Ok((steps::prepare(&root, process, spec.linux().as_ref(), labels, Naming::none())?, filter))
 }

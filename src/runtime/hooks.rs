@@ -107,7 +107,7 @@ fn each<'a>(spec: &'a Spec, owner: Owner<'a>, point: Point, pid: Option<i32>) ->
     hooks.iter().enumerate().map(move |(index, hook)| {
         let state = state(spec, owner, point.status(), pid)?;
         run_one(hook, &state)
-            .with_context(|| format!("hook `{}[{index}]` (`{}`) failed", point.name(), hook.path().display()))
+            .with_context(|| format!("hook `hooks.{}[{index}]` (`{}`) failed", point.name(), hook.path().display()))
     })
 }
 

@@ -6,6 +6,7 @@
 
 use super::ids::write;
 use super::mounts;
+use super::naming::Naming;
 use super::options::Bind;
 use crate::base::error::{Fault, Kind, fault};
 use crate::sys::mount::{Depth, map_ids};
@@ -17,13 +18,14 @@ use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The mounts of the specification that are mapped, by their index.
-pub(super) fn prepare(spec: &Spec) -> Result<Vec<(usize, OwnedFd)>> {
+pub(super) fn prepare(spec: &Spec, naming: Naming) -> Result<Vec<(usize, OwnedFd)>> {
     let mut trees = Vec::new();
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
         let has_maps = are_given(mount.uid_mappings().as_deref()) || are_given(mount.gid_mappings().as_deref());
         let says_so = mount.options().iter().flatten().any(|option| matches!(option.as_str(), "idmap" | "ridmap"));
         if has_maps || says_so {
-            let tree = mapped(spec, mount).with_context(|| mounts::deed(mount))?;
+            let made = mapped(spec, mount).with_context(|| mounts::deed(mount));
+            let tree = naming.name(|| mounts::property(index), made)?;
             trees.push((index, tree));
         }
     }

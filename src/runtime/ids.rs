@@ -3,6 +3,7 @@
 //! Root, in the host's or in any other namespace, writes them; an ordinary user maps the own id alone, and all else by
 //! newuidmap(1) and newgidmap(1), which look it up in `/etc/subuid` and `/etc/subgid`.
 
+use super::naming::Naming;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::program;
 use crate::rootless::{self, Range};
@@ -12,7 +13,7 @@ use std::fmt::Write;
 use std::process::{Child, Command, Stdio};
 
 /// Write both maps of the process `pid`, the first of its namespace.
-pub(super) fn write_maps(pid: i32, linux: &Linux) -> Result<()> {
+pub(super) fn write_maps(pid: i32, linux: &Linux, naming: Naming) -> Result<()> {
     let (uids, gids) = (linux.uid_mappings().as_deref(), linux.gid_mappings().as_deref());
     let (uids, gids) = (uids.unwrap_or_default(), gids.unwrap_or_default());
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
@@ -20,7 +21,7 @@ pub(super) fn write_maps(pid: i32, linux: &Linux) -> Result<()> {
     if uids.is_empty() && gids.is_empty() && !uid.is_root() {
         let (users, groups) = rootless::own_ranges((uid.as_raw(), gid.as_raw()));
         let linux = LinuxBuilder::default().uid_mappings(one_by_one(&users)?).gid_mappings(one_by_one(&groups)?);
-        return write_maps(pid, &linux.build()?);
+        return write_maps(pid, &linux.build()?, naming);
     }
     for (property, maps) in [("linux.uidMappings", uids), ("linux.gidMappings", gids)] {
         if maps.is_empty() {
@@ -28,8 +29,8 @@ pub(super) fn write_maps(pid: i32, linux: &Linux) -> Result<()> {
         }
     }
     if uid.is_root() {
-        write(pid, "uid_map", uids)?;
-        return write(pid, "gid_map", gids);
+        naming.name(|| "linux.uidMappings".to_owned(), write(pid, "uid_map", uids))?;
+        return naming.name(|| "linux.gidMappings".to_owned(), write(pid, "gid_map", gids));
     }
     // The programs run side by side, and both are waited for, whatever happens to either.
     let by_program = |tool, maps, own| if is_only(maps, own) { Ok(None) } else { start(tool, pid, maps).map(Some) };
@@ -38,7 +39,8 @@ pub(super) fn write_maps(pid: i32, linux: &Linux) -> Result<()> {
     let users = users.map_or_else(|| write(pid, "uid_map", uids), |child| finish("newuidmap", child));
     let groups =
         groups.and_then(|child| child.map_or_else(|| write_own_group(pid, gids), |it| finish("newgidmap", it)));
-    users.and(groups)
+    naming.name(|| "linux.uidMappings".to_owned(), users)?;
+    naming.name(|| "linux.gidMappings".to_owned(), groups)
 }
 
 fn write_own_group(pid: i32, gids: &[LinuxIdMapping]) -> Result<()> {

@@ -7,6 +7,7 @@
 use super::create::Namespaces;
 use super::hooks::{self, Point};
 use super::labels::Labels;
+use super::naming::Naming;
 use super::report::{self, Message};
 use super::terminal::Terminal;
 use super::{Bundle, Stdio, devices, gate, mounts, paths, process as steps, reaper, rootfs, settings, terminal};
@@ -49,6 +50,7 @@ fn walk(init: &mut Init<'_>) -> Result<std::convert::Infallible> {
     let spec = bundle.spec;
     let linux = spec.linux().as_ref();
     let unmonitored = bundle.unmonitored;
+    let naming = Naming::of(bundle);
 
     stand_apart(bundle, process, namespaces, socket.as_fd())?;
     let labels = Labels::of(process)?;
@@ -56,27 +58,26 @@ fn walk(init: &mut Init<'_>) -> Result<std::convert::Infallible> {
     mounts::stop_propagation(spec)?;
     let root = rootfs::mount(bundle)?;
     timing::phase("init: root mounted");
-    let mounted = mounts::mount_all(spec, &root, namespaces, mapped)?;
+    let mounted = mounts::mount_all(spec, &root, namespaces, mapped, naming)?;
     timing::phase("init: file systems mounted");
     super::tree::attach_all(bundle.trees, &root)?;
     super::emulator::register(bundle.emulator, mounted.proc.as_ref())?;
-    let dev = devices::populate(spec, &root)?;
+    let dev = devices::populate(spec, &root, naming)?;
     // Needs the container's devpts, and its /dev for the console.
     let terminal = match stdio {
-        Stdio::Terminal { size } => {
-            Some(make_terminal(&mounted, dev.as_ref(), size.or_else(|| terminal::size_of(process)))?)
-        }
+        Stdio::Terminal { size } => Some(make_terminal(&mounted, dev.as_ref(), *size, process)?),
         Stdio::Pipes { .. } => None,
     };
     timing::phase("init: devices made");
     // Before masks and read-only binds cover /proc/sys; through our own procfs (CVE-2025-52881).
-    settings::set_sysctls(spec, mounted.proc.as_ref())?;
-    paths::mask(linux, &root)?;
-    paths::make_read_only(linux, &root)?;
+    settings::set_sysctls(spec, mounted.proc.as_ref(), naming)?;
+    paths::mask(linux, &root, naming)?;
+    paths::make_read_only(linux, &root, naming)?;
     timing::phase("init: paths masked");
     run_early_hooks(bundle, namespaces, socket.as_fd())?;
     // The working folder may have to be made, so before the root becomes read-only.
-    let working_folder = steps::working_folder(&root, process, steps::Missing::Make)?;
+    let made = steps::working_folder(&root, process, steps::Missing::Make);
+    let working_folder = naming.name(|| "process.cwd".to_owned(), made)?;
     // As long as the root can be written to.
     if let Some(accounts) = bundle.accounts {
         super::accounts::complete(accounts, &root, process)?;
@@ -87,12 +88,12 @@ fn walk(init: &mut Init<'_>) -> Result<std::convert::Infallible> {
     steps::enter_working_folder(working_folder.as_fd())?;
     timing::phase("init: root entered");
 
-    settings::set_host_names(spec)?;
+    settings::set_host_names(spec, naming)?;
     if namespaces.is_new(LinuxNamespaceType::Network) {
         crate::sys::net::loopback_up().context("cannot bring up the loopback interface")?;
     }
     // Here and not after the gate, so that it costs nothing while the network comes up.
-    let prepared = steps::prepare(&root, process, linux, labels)?;
+    let prepared = steps::prepare(&root, process, linux, labels, naming)?;
     timing::phase("init: ready");
 
     let mut death_signal = SIGKILL;
@@ -101,7 +102,7 @@ fn walk(init: &mut Init<'_>) -> Result<std::convert::Infallible> {
         process::set_parent_death_signal(0)?;
         death_signal = 0;
         gate::prepare(with.keyring)?;
-        prepared.must_exist()?;
+        naming.name(|| "process.args[0]".to_owned(), prepared.must_exist())?;
     }
     // The gate. The monitor opens it when the network is there; its end means that it died.
     report::send_ready(socket.as_fd(), terminal.as_ref().map(|terminal| terminal.master.as_fd()))?;
@@ -184,11 +185,16 @@ fn own_pid() -> i32 {
     rustix::process::getpid().as_raw_nonzero().get()
 }
 
-fn make_terminal(mounted: &mounts::Mounted, dev: Option<&OwnedFd>, size: Option<(u16, u16)>) -> Result<Terminal> {
+fn make_terminal(
+    mounted: &mounts::Mounted,
+    dev: Option<&OwnedFd>,
+    size: Option<(u16, u16)>,
+    process: &Process,
+) -> Result<Terminal> {
     let devpts = mounted.devpts.as_ref().ok_or_else(|| {
         fault(Kind::Usage, "cannot make a terminal: the container has no devpts of its own at `/dev/pts`")
     })?;
-    let terminal = terminal::open(devpts.as_fd(), size)?;
+    let terminal = terminal::open(devpts.as_fd(), size.or_else(|| terminal::size_of(process)))?;
     if let Some(dev) = dev {
         devices::bind_console(dev, &terminal)?;
     }

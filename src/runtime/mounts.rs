@@ -2,6 +2,7 @@
 //! found: what the image has in place of a mount point never leads out of the root.
 
 use super::create::Namespaces;
+use super::naming::Naming;
 use super::options::{self, Bind, Options};
 use crate::base::error::{Fault, Kind, fault};
 use crate::sys::mount::{Depth, set_attributes};
@@ -44,18 +45,25 @@ pub(super) fn mount_all(
     root: &Root,
     namespaces: &Namespaces,
     mapped: &mut Vec<(usize, OwnedFd)>,
+    naming: Naming,
 ) -> Result<Mounted> {
     let mut mounted = Mounted::default();
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
         let kind = kind_of(mount);
         let tree = mapped.iter().position(|tree| tree.0 == index).map(|at| mapped.swap_remove(at).1);
-        mount_one(mount, kind, root, namespaces, &mut mounted, tree).with_context(|| deed(mount))?;
+        let made = mount_one(mount, kind, root, namespaces, &mut mounted, tree).with_context(|| deed(mount));
+        naming.name(|| property(index), made)?;
     }
     Ok(mounted)
 }
 
 fn kind_of(mount: &Mount) -> &str {
     mount.typ().as_deref().unwrap_or("none")
+}
+
+/// A mount's place in config.json.
+pub(super) fn property(index: usize) -> String {
+    format!("mounts[{index}]")
 }
 
 /// What cannot be done, for an error.

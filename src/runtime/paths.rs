@@ -4,6 +4,7 @@
 //! masked folder by one read-only empty tmpfs that all of them share.
 
 use super::mounts::attach;
+use super::naming::Naming;
 use crate::sys::mount::{Depth, set_attributes};
 use crate::sys::root::Root;
 use anyhow::{Context, Result};
@@ -23,13 +24,14 @@ const DEAD: Attr =
     Attr::MOUNT_ATTR_RDONLY.union(Attr::MOUNT_ATTR_NOSUID).union(Attr::MOUNT_ATTR_NODEV).union(Attr::MOUNT_ATTR_NOEXEC);
 
 /// Cover the masked paths that exist.
-pub(super) fn mask(linux: Option<&Linux>, root: &Root) -> Result<()> {
+pub(super) fn mask(linux: Option<&Linux>, root: &Root, naming: Naming) -> Result<()> {
     let Some(paths) = linux.and_then(|linux| linux.masked_paths().as_ref()) else { return Ok(()) };
     let mut null: Option<OwnedFd> = None;
     let mut empty: Option<OwnedFd> = None;
-    for path in paths {
+    for (index, path) in paths.iter().enumerate() {
         let deed = || format!("cannot mask `{}`", path.escape_debug());
-        let Some(target) = existing(root, path).with_context(deed)? else { continue };
+        let found = existing(root, path).with_context(deed);
+        let Some(target) = naming.name(|| format!("linux.maskedPaths[{index}]"), found)? else { continue };
         let result = match FileType::from_raw_mode(rustix::fs::fstat(&target).with_context(deed)?.st_mode) {
             FileType::Directory => cover_folder(&mut empty, target.as_fd()),
             _ => cover_file(&mut null, target.as_fd()),
@@ -76,11 +78,12 @@ fn cover_folder(empty: &mut Option<OwnedFd>, target: BorrowedFd<'_>) -> Result<(
 }
 
 /// Put a read-only copy of each read-only path over itself.
-pub(super) fn make_read_only(linux: Option<&Linux>, root: &Root) -> Result<()> {
+pub(super) fn make_read_only(linux: Option<&Linux>, root: &Root, naming: Naming) -> Result<()> {
     let Some(paths) = linux.and_then(|linux| linux.readonly_paths().as_ref()) else { return Ok(()) };
-    for path in paths {
+    for (index, path) in paths.iter().enumerate() {
         let deed = || format!("cannot make `{}` read-only", path.escape_debug());
-        let Some(target) = existing(root, path).with_context(deed)? else { continue };
+        let found = existing(root, path).with_context(deed);
+        let Some(target) = naming.name(|| format!("linux.readonlyPaths[{index}]"), found)? else { continue };
         cover_read_only(target.as_fd()).with_context(deed)?;
     }
     Ok(())

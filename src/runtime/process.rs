@@ -4,6 +4,7 @@
 use super::capabilities::Sets;
 use super::command::Command;
 use super::labels::Labels;
+use super::naming::Naming;
 use super::user::{self, User};
 use super::{notify, scheduling, seccomp, settings};
 use crate::base::error::{Fault, Kind, fault};
@@ -73,6 +74,7 @@ pub(super) struct Prepared {
     user: User,
     command: Command,
     labels: Option<Labels>,
+    naming: Naming,
 }
 
 impl Prepared {
@@ -88,12 +90,13 @@ pub(super) fn prepare(
     process: &Process,
     linux: Option<&Linux>,
     labels: Option<Labels>,
+    naming: Naming,
 ) -> Result<Prepared> {
-    let user = user_of(root, process)?;
-    let command = Command::new(process, &user)?;
-    settings::set_limits(process)?;
+    let user = naming.name(|| "process.user".to_owned(), user_of(root, process))?;
+    let command = naming.name(|| "process.args".to_owned(), Command::new(process, &user))?;
+    settings::set_limits(process, naming)?;
     scheduling::apply(process, linux)?;
-    Ok(Prepared { user, command, labels })
+    Ok(Prepared { user, command, labels, naming })
 }
 
 /// Take on everything that the process is, but for its program.
@@ -106,7 +109,7 @@ pub(super) fn become_process(
     death_signal: i32,
     socket: BorrowedFd<'_>,
 ) -> Result<Command> {
-    let Prepared { user, command, labels } = prepared;
+    let Prepared { user, command, labels, naming } = prepared;
     own_pipes(&user);
     rustix::process::umask(Mode::from_raw_mode(process.user().umask().unwrap_or(0o022) & 0o777));
     let sets = Sets::of(process.capabilities().as_ref());
@@ -119,7 +122,7 @@ pub(super) fn become_process(
     }
     // Needs CAP_SETPCAP, so before the others go.
     drop_bounding(sets.bounding)?;
-    become_user(&user)?;
+    naming.name(|| "process.user".to_owned(), become_user(&user))?;
     // The change of ids has cleared it (commit_creds in the kernel).
     if user.uid != 0 && death_signal != 0 {
         sys::process::set_parent_death_signal(death_signal)?;

@@ -1,6 +1,7 @@
 //! The root file system: mounting it, making it read-only, entering it.
 
 use super::create::Namespaces;
+use super::naming::Naming;
 use super::options::Options;
 use super::{Bundle, RootFs};
 use crate::base::error::{Fault, Kind, fault};
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// namespace, which must be its own.
 pub fn view(spec: &Spec, root: RootFs<'_>, mount_point: &Path) -> Result<Root> {
     let root = mount_at(root, mount_point)?;
-    super::mounts::mount_files(spec, &root, &Namespaces::of(spec)?)?;
+    super::mounts::mount_files(spec, &root, &Namespaces::of(spec, Naming::none())?)?;
     Ok(root)
 }
 

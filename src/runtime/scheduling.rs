@@ -29,7 +29,8 @@ pub(super) fn apply(process: &Process, linux: Option<&Linux>) -> Result<()> {
     }
     let Some(linux) = linux else { return Ok(()) };
     if let Some(policy) = linux.memory_policy() {
-        let nodes = policy.nodes().as_deref().map(numbers).transpose()?.unwrap_or_default();
+        let nodes = policy.nodes().as_deref().map(numbers).transpose().context("`linux.memoryPolicy.nodes`")?;
+        let nodes = nodes.unwrap_or_default();
         let flags = policy.flags().iter().flatten().fold(0, |flags, flag| flags | memory_flag(*flag));
         sched::set_memory_policy(memory_mode(policy.mode()) | flags, &nodes)
             .map_err(|error| denied("cannot set `linux.memoryPolicy`", error))?;

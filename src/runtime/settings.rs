@@ -1,5 +1,6 @@
 //! What the kernel is told about the container: names, sysctls, limits, the out-of-memory score.
 
+use super::naming::Naming;
 use crate::base::error::{Fault, Kind, fault};
 use anyhow::{Context, Result};
 use oci_spec::runtime::{PosixRlimitType, Process, Spec};
@@ -22,13 +23,13 @@ pub(super) fn set_oom_score(process: &Process) -> Result<()> {
 }
 
 /// `hostname` and `domainname`.
-pub(super) fn set_host_names(spec: &Spec) -> Result<()> {
+pub(super) fn set_host_names(spec: &Spec, naming: Naming) -> Result<()> {
     if let Some(name) = spec.hostname().as_deref().filter(|name| !name.is_empty()) {
-        check_name(name)?;
+        naming.name(|| "hostname".to_owned(), check_name(name))?;
         rustix::system::sethostname(name.as_bytes()).with_context(|| format!("cannot set the host name `{name}`"))?;
     }
     if let Some(name) = spec.domainname().as_deref().filter(|name| !name.is_empty()) {
-        check_name(name)?;
+        naming.name(|| "domainname".to_owned(), check_name(name))?;
         rustix::system::setdomainname(name.as_bytes())
             .with_context(|| format!("cannot set the domain name `{name}`"))?;
     }
@@ -44,7 +45,7 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 /// `linux.sysctl`, below `/proc/sys` of the container's own procfs: no link, no other mount on the way.
-pub(super) fn set_sysctls(spec: &Spec, proc: Option<&OwnedFd>) -> Result<()> {
+pub(super) fn set_sysctls(spec: &Spec, proc: Option<&OwnedFd>, naming: Naming) -> Result<()> {
     let none = HashMap::new();
     let sysctls = spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref()).unwrap_or(&none);
     if sysctls.is_empty() {
@@ -52,7 +53,8 @@ pub(super) fn set_sysctls(spec: &Spec, proc: Option<&OwnedFd>) -> Result<()> {
     }
     let proc = proc.ok_or_else(|| fault(Kind::Usage, "cannot set sysctls: the container has no `/proc` of its own"))?;
     for (key, value) in sysctls {
-        set_sysctl(proc, key, value).with_context(|| format!("cannot set sysctl `{}`", key.escape_debug()))?;
+        let set = set_sysctl(proc, key, value).with_context(|| format!("cannot set sysctl `{}`", key.escape_debug()));
+        naming.name(|| format!("linux.sysctl[\"{}\"]", key.escape_debug()), set)?;
     }
     Ok(())
 }
@@ -80,12 +82,13 @@ fn set_sysctl(proc: &OwnedFd, key: &str, value: &str) -> Result<()> {
 }
 
 /// `process.rlimits`.
-pub(super) fn set_limits(process: &Process) -> Result<()> {
-    for limit in process.rlimits().iter().flatten() {
+pub(super) fn set_limits(process: &Process, naming: Naming) -> Result<()> {
+    for (index, limit) in process.rlimits().iter().flatten().enumerate() {
         let finite = |value: u64| (value != u64::MAX).then_some(value);
         let new = Rlimit { current: finite(limit.soft()), maximum: finite(limit.hard()) };
-        rustix::process::setrlimit(resource(limit.typ()), new)
-            .with_context(|| format!("cannot set limit `{}` to {}:{}", limit.typ(), limit.soft(), limit.hard()))?;
+        let set = rustix::process::setrlimit(resource(limit.typ()), new)
+            .with_context(|| format!("cannot set limit `{}` to {}:{}", limit.typ(), limit.soft(), limit.hard()));
+        naming.name(|| format!("process.rlimits[{index}]"), set)?;
     }
     Ok(())
 }

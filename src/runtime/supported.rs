@@ -1,7 +1,7 @@
 //! What a specification says and cannot be done, found before anything is made: an option that cannot be honoured is
 //! an error, never ignored. Properties are named by their path in config.json.
 
-use super::labels;
+use super::{labels, sysctl};
 use crate::base::error::{Fault, Kind, fault};
 use anyhow::Result;
 use oci_spec::runtime::{LinuxNamespaceType, LinuxSeccomp, LinuxSeccompAction, Process, Spec};
@@ -20,6 +20,7 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
         if linux.mount_label().as_deref().is_some_and(|label| !label.is_empty()) {
             return Err(labels::refuse_mount_label());
         }
+        sysctl::check(linux)?;
         if let Some(seccomp) = linux.seccomp() {
             check_seccomp(seccomp)?;
         }

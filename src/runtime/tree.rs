@@ -4,6 +4,7 @@
 
 use super::Tree;
 use super::mounts::{self, attach};
+use super::naming::Naming;
 use super::options::Bind;
 use super::report::{self, Message};
 use crate::base::error::{Kind, fault};
@@ -61,7 +62,7 @@ fn open(pidfd: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd> {
 
 /// The sources of binds that init could not reach: where it has a user namespace of its own in which the caller is
 /// nobody, it may not walk the caller's folders. By their index; the caller may.
-pub(super) fn out_of_reach(spec: &Spec, done: &[(usize, OwnedFd)]) -> Result<Vec<(usize, OwnedFd)>> {
+pub(super) fn out_of_reach(spec: &Spec, done: &[(usize, OwnedFd)], naming: Naming) -> Result<Vec<(usize, OwnedFd)>> {
     if !is_strange(spec) {
         return Ok(Vec::new());
     }
@@ -81,8 +82,9 @@ pub(super) fn out_of_reach(spec: &Spec, done: &[(usize, OwnedFd)]) -> Result<Vec
             let send = || -> Result<()> {
                 let own = rustix::thread::UnshareFlags::NEWNS.bits() as i32;
                 crate::sys::namespace::unshare(own).context("cannot make a mount namespace")?;
-                for (_, mount, depth) in &wanted {
-                    let tree = mounts::bind_source(mount, *depth).with_context(|| mounts::deed(mount))?;
+                for (index, mount, depth) in &wanted {
+                    let tree = mounts::bind_source(mount, *depth).with_context(|| mounts::deed(mount));
+                    let tree = naming.name(|| mounts::property(*index), tree)?;
                     report::send_network(theirs.as_fd(), tree.as_fd())?;
                 }
                 Ok(())

@@ -15,7 +15,31 @@ macro_rules! skip {
     }};
 }
 
+/// Tests for both users of an OCI runtime: an ordinary one, whose bundle brings its user namespace, and root. Each is
+/// two tests of what the module `checks` has by that name.
+macro_rules! both {
+    ($($name:ident $as_root:ident;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                if $crate::skip::is_root() {
+                    skip!("wants an ordinary user");
+                }
+                checks::$name();
+            }
+            #[test]
+            fn $as_root() {
+                if !$crate::skip::is_root() {
+                    skip!("wants root");
+                }
+                checks::$name();
+            }
+        )*
+    };
+}
+
 // What the tests are made with.
+mod calls;
 mod env;
 mod image;
 mod leak;
@@ -34,6 +58,8 @@ mod tidy;
 
 // What users type.
 mod attach;
+mod attributes;
+mod bundles;
 mod build;
 mod choose;
 mod chunked;

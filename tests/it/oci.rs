@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 
 /// A bundle of the payload program, and a folder for the containers made of it.
 pub struct Bundle {
-    env: TestEnv,
-    folder: PathBuf,
+    /// Its test's home.
+    pub env: TestEnv,
+    /// The folder with config.json and rootfs.
+    pub folder: PathBuf,
 }
 
 impl Bundle {
@@ -48,20 +50,22 @@ impl Bundle {
         fs::write(&path, spec.to_string()).unwrap();
     }
 
-    fn cmd(&self, args: &[&str]) -> Cmd<'_> {
+    /// A command of `box oci`, to be added to.
+    pub fn cmd(&self, args: &[&str]) -> Cmd<'_> {
         let root = self.env.base.join("oci");
         let mut cmd = self.env.cmd(&["oci", "--root", root.to_str().unwrap()]);
         cmd.args(args);
         cmd
     }
 
-    fn oci(&self, args: &[&str]) -> Outcome {
+    /// Run one to its end.
+    pub fn oci(&self, args: &[&str]) -> Outcome {
         self.cmd(args).run()
     }
 
     /// `create`, with its streams in files: they outlive it.
     #[track_caller]
-    fn create(&self, id: &str, options: &str) {
+    pub fn create(&self, id: &str, options: &str) {
         let shell = format!(
             "exec {} oci --root {}/oci create --bundle {} {options} {id} </dev/null >>{2}/out 2>>{2}/err",
             crate::env::program().display(),
@@ -72,7 +76,8 @@ impl Bundle {
         assert_eq!(outcome.code, 0, "{outcome}{}", fs::read_to_string(self.folder.join("err")).unwrap_or_default());
     }
 
-    fn run(&self, options: &[&str]) -> Outcome {
+    /// `run`, with these options; the container is `c`.
+    pub fn run(&self, options: &[&str]) -> Outcome {
         let folder = self.folder.display().to_string();
         let mut args = vec!["run", "--bundle", &folder];
         args.extend(options);
@@ -84,19 +89,20 @@ impl Bundle {
         fs::read_to_string(self.folder.join("out")).unwrap_or_default()
     }
 
+    /// `state`.
     #[track_caller]
-    fn state(&self, id: &str) -> Value {
+    pub fn state(&self, id: &str) -> Value {
         serde_json::from_str(&self.oci(&["state", id]).ok()).unwrap()
     }
 
     #[track_caller]
-    fn is(&self, id: &str, status: &str) {
+    pub fn is(&self, id: &str, status: &str) {
         eventually(&format!("{id} to be {status}"), || self.state(id)["status"] == status);
     }
 
     /// Nothing may be left below `--root`.
     #[track_caller]
-    fn is_empty(&self) {
+    pub fn is_empty(&self) {
         let root = self.env.base.join("oci");
         let left: Vec<_> = fs::read_dir(&root).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         assert!(left.is_empty(), "{left:?}");
@@ -107,28 +113,6 @@ impl Bundle {
 type Change = fn(&mut Value);
 
 fn plain(_: &mut Value) {}
-
-/// Both users of an OCI runtime: an ordinary one, whose bundle brings its user namespace, and root.
-macro_rules! both {
-    ($($name:ident $as_root:ident;)*) => {
-        $(
-            #[test]
-            fn $name() {
-                if is_root() {
-                    skip!("wants an ordinary user");
-                }
-                checks::$name();
-            }
-            #[test]
-            fn $as_root() {
-                if !is_root() {
-                    skip!("wants root");
-                }
-                checks::$name();
-            }
-        )*
-    };
-}
 
 both! {
     a_life root_a_life;

@@ -2,20 +2,10 @@
 
 use super::namespaces::Namespace;
 use crate::base::error::{Fault, Kind, fault};
+use crate::runtime::sysctl::namespace_of;
 use anyhow::Result;
+use oci_spec::runtime::LinuxNamespaceType;
 use std::collections::BTreeMap;
-
-/// Settings of the ipc namespace (ipc_namespaces(7)).
-const IPC: [&str; 8] = [
-    "kernel.msgmax",
-    "kernel.msgmnb",
-    "kernel.msgmni",
-    "kernel.sem",
-    "kernel.shm_rmid_forced",
-    "kernel.shmall",
-    "kernel.shmmax",
-    "kernel.shmmni",
-];
 
 /// Parse all `KEY=VALUE`; a slash in a key is a dot, as sysctl(8) has it.
 pub fn parse(words: &[String]) -> Result<BTreeMap<String, String>> {
@@ -43,11 +33,11 @@ fn one(word: &str) -> Result<(String, String)> {
     Ok((key, value.to_owned()))
 }
 
-/// Which namespace a setting belongs to: its flag.
+/// Which namespace a setting belongs to: its flag. Names have options of their own.
 fn of(key: &str) -> Option<&'static str> {
-    match key {
-        _ if key.starts_with("net.") => Some("--network"),
-        _ if key.starts_with("fs.mqueue.") || IPC.contains(&key) => Some("--ipc"),
+    match namespace_of(key)? {
+        LinuxNamespaceType::Network => Some("--network"),
+        LinuxNamespaceType::Ipc => Some("--ipc"),
         _ => None,
     }
 }

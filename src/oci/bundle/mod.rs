@@ -32,6 +32,7 @@ pub fn parse(bytes: &[u8]) -> Result<Read<Spec>> {
     let mut document = json::object(bytes)?;
     let warnings = walk::walk(&mut document, schema::CONFIG)?;
     check_version(&document)?;
+    check_devices(&document)?;
     if let Some(Value::Object(process)) = document.get_mut("process") {
         complete(process);
     }
@@ -79,6 +80,18 @@ fn complete(process: &mut Map<String, Value>) {
             _ => {}
         }
     }
+}
+
+/// What the table cannot say: a device has its numbers, unless it is a FIFO (config-linux.md, Devices).
+fn check_devices(document: &Map<String, Value>) -> Result<()> {
+    let devices = document.get("linux").and_then(|linux| linux.get("devices")?.as_array());
+    for (index, device) in devices.into_iter().flatten().enumerate() {
+        let missing = ["major", "minor"].into_iter().find(|name| device.get(name).is_none());
+        if let Some(name) = missing.filter(|_| device.get("type").is_some_and(|kind| kind != "p")) {
+            return Err(fault(Kind::BadData, format!("`linux.devices[{index}].{name}` is missing")));
+        }
+    }
+    Ok(())
 }
 
 /// The whole of version 1 is compatible with itself (config.md, Specification version).

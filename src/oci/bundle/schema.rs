@@ -10,6 +10,8 @@ pub enum Kind {
     Flag,
     /// Any text.
     Text,
+    /// A variable of the environment, `NAME=value` (environ(7)): what is not is nothing that a program could ask for.
+    Variable,
     /// A path that begins with `/`.
     AbsolutePath,
     /// Numbers and ranges of them, as `0-3,7`.
@@ -49,7 +51,7 @@ const fn must(name: &'static str, kind: Kind) -> Property {
     Property { name, kind, required: true }
 }
 
-use Kind::{AbsolutePath, Flag, Foreign, Known, List, Map, Number, Numbers, Object, Text, Word};
+use Kind::{AbsolutePath, Flag, Foreign, Known, List, Map, Number, Numbers, Object, Text, Variable, Word};
 
 const TEXTS: Kind = List(&Text);
 const PATHS: Kind = List(&AbsolutePath);
@@ -101,7 +103,7 @@ pub const PROCESS: &[Property] = &[
     may("terminal", Flag),
     may("consoleSize", Object(&[must("height", U16), must("width", U16)])),
     must("cwd", AbsolutePath),
-    may("env", TEXTS),
+    may("env", List(&Variable)),
     may("args", TEXTS),
     may("commandLine", Foreign),
     may("rlimits", List(&Object(RLIMIT))),
@@ -189,8 +191,12 @@ const HOOKS: &[Property] = &[
     may("poststop", List(&Object(HOOK))),
 ];
 
-const HOOK: &[Property] =
-    &[must("path", AbsolutePath), may("args", TEXTS), may("env", TEXTS), may("timeout", Number(1, i32::MAX as u64))];
+const HOOK: &[Property] = &[
+    must("path", AbsolutePath),
+    may("args", TEXTS),
+    may("env", List(&Variable)),
+    may("timeout", Number(1, i32::MAX as u64)),
+];
 
 const LINUX: &[Property] = &[
     may("namespaces", List(&Object(NAMESPACE))),

@@ -9,6 +9,7 @@ fn sample(kind: &Type) -> Value {
     match kind {
         Type::Flag => json!(true),
         Type::Text => json!("text"),
+        Type::Variable => json!("NAME=value"),
         Type::AbsolutePath => json!("/path"),
         Type::Numbers => json!("0-3,7"),
         Type::Number(_, max) => json!(max),
@@ -115,6 +116,7 @@ fn wrong(kind: &Type) -> Vec<Value> {
     match kind {
         Type::Flag => values.extend([json!("true"), json!(0), json!([])]),
         Type::Text | Type::Known(_) => values.extend([json!(1), json!(["text"]), json!({})]),
+        Type::Variable => values.extend([json!(1), json!(""), json!("NAME"), json!("=value")]),
         Type::AbsolutePath => values.extend([json!(1), json!(""), json!("relative"), json!("../up")]),
         Type::Numbers => values.extend([json!(1), json!(""), json!("3-1"), json!("1,"), json!("a"), json!("99999")]),
         Type::Number(min, max) => {

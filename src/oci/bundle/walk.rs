@@ -68,6 +68,9 @@ impl Walker {
             (Type::List(kind), Value::Array(list)) => return self.list(list, kind),
             (Type::Flag, Value::Bool(_)) | (Type::Foreign, _) => false,
             (Type::Text | Type::Known(_), Value::String(text)) => text.contains('\0'),
+            (Type::Variable, Value::String(text)) => {
+                text.contains('\0') || text.split_once('=').is_none_or(|(name, _)| name.is_empty())
+            }
             (Type::AbsolutePath, Value::String(text)) => !text.starts_with('/') || text.contains('\0'),
             (Type::Numbers, Value::String(text)) => !are_numbers(text),
             (Type::Word(words), Value::String(text)) => !words.contains(&text.as_str()),
@@ -129,6 +132,7 @@ impl Walker {
         let wanted = match kind {
             Type::Flag => "true or false".to_owned(),
             Type::Text | Type::Known(_) => "text without a zero byte".to_owned(),
+            Type::Variable => "NAME=value, without a zero byte".to_owned(),
             Type::AbsolutePath => "a path that begins with /".to_owned(),
             Type::Numbers => "numbers and ranges like 0-3,7".to_owned(),
             Type::Number(min, max) => format!("a whole number from {min} to {max}"),

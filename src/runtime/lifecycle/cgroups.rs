@@ -3,7 +3,7 @@
 use crate::base::error::{Kind, fault};
 use crate::runtime::cgroup::{self, Cgroup, Driver, Place, Why};
 use crate::systemd::Manager;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use oci_spec::runtime::Spec;
 
 /// Who makes cgroups, by the words of crun's `--cgroup-manager`.
@@ -39,7 +39,8 @@ pub(super) fn make(manager: CgroupManager, spec: &Spec, id: &str) -> Result<Opti
         Driver::None(why) if limited => Err(why.fault("`linux.resources`").into()),
         Driver::None(_) => Ok(None),
         driver => {
-            let place = Place::of_path(&driver, path.as_deref().unwrap_or_default(), id)?;
+            let place =
+                Place::of_path(&driver, path.as_deref().unwrap_or_default(), id).context("`linux.cgroupsPath`")?;
             Cgroup::make(&place, &format!("container {id}"), &resources).map(Some)
         }
     }

@@ -109,13 +109,13 @@ fn that_fail_are_the_end_of_the_container() {
                     let after = json!({ "path": BUSYBOX, "args": ["sh", "-c", format!("echo after >> {told}")] });
                     json!({ point: [hook, after] })
                 });
-                let deed = format!("hook `{point}[0]` (`{path}`) failed");
+                let deed = format!("hook `hooks.{point}[0]` (`{path}`) failed");
                 assert!(printed.ends_with(&format!("{deed}: {expected}")), "{mode:?} {printed}");
                 assert_eq!(told, "", "{mode:?}");
             }
         }
         let (printed, _) = run_hooks(mode, |_| json!({ "poststart": [hook("exit 1")] }));
-        assert!(printed.starts_with("poststart: hook `poststart[0]`"), "{printed}");
+        assert!(printed.starts_with("poststart: hook `hooks.poststart[0]`"), "{printed}");
     }
 }
 

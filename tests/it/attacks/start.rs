@@ -37,14 +37,18 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "A5",
         what: "`/dev` in the image is a link, and device nodes are made behind it (CVE-2026-41579, CVE-2026-47766)",
-        tests: &["it evil::folders_that_box_mounts_on_are_links", "it evil::devices_that_are_links"],
+        tests: &[
+            "it evil::folders_that_box_mounts_on_are_links",
+            "it evil::devices_that_are_links",
+            "it bundles::links_in_place_of_devices_are_not_followed",
+        ],
         remark: "",
         weakened: &[],
     },
     Attack {
         id: "A6",
         what: "`/dev/console` in the image is a link to a file of the host's (CVE-2026-88264)",
-        tests: &["it evil::devices_that_are_links"],
+        tests: &["it evil::devices_that_are_links", "it bundles::a_console_that_is_a_link_is_not_followed"],
         remark: "",
         weakened: &[],
     },
@@ -58,7 +62,11 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "A8",
         what: "the null device that covers masked paths is a link of the image's (CVE-2025-31133, CVE-2025-62161, CVE-2026-88265)",
-        tests: &["it evil::devices_that_are_links", "it sandbox::masked_paths_are_empty"],
+        tests: &[
+            "it evil::devices_that_are_links",
+            "it sandbox::masked_paths_are_empty",
+            "it bundles::links_in_place_of_devices_are_not_followed",
+        ],
         remark: "",
         weakened: &[],
     },
@@ -89,8 +97,8 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "A12",
         what: "very long mounts and annotations overflow a length (CVE-2021-43784)",
-        tests: &[],
-        remark: "no test tries it",
+        tests: &["it bundles::very_long_values_arrive_whole"],
+        remark: "",
         weakened: &[],
     },
     Attack {
@@ -103,7 +111,11 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "A14",
         what: "a sysctl's value carries a second one, or one reaches the host (CVE-2022-0811)",
-        tests: &["it rights::sysctls"],
+        tests: &[
+            "it rights::sysctls",
+            "lib runtime::sysctl::tests::the_hosts_settings_are_not_a_containers",
+            "it bundles::root_what_names_a_thing_that_is_not_there",
+        ],
         remark: "",
         weakened: &[],
     },

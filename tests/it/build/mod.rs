@@ -7,7 +7,7 @@ mod contexts;
 mod options;
 mod outputs;
 mod progress;
-mod site;
+pub mod site;
 mod steps;
 
 use crate::env::TestEnv;
