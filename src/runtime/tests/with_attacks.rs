@@ -143,9 +143,12 @@ fn who_comes_in_cannot_be_traced_or_looked_into() {
         for line in found.lines().filter(|line| line.contains(" -> ")) {
             let (link, target) = line.rsplit_once(" -> ").unwrap();
             // Real root that may trace sees every process, dumpable or not: our program, which it cannot write to while
-            // it runs, and what the two of us talk by.
+            // it runs, what the two of us talk by, and where in the container the user is looked up.
             if mode == As::Root
-                && (link.ends_with("/exe") || target.starts_with("socket:") || target.contains("[pidfd]"))
+                && (link.ends_with("/exe")
+                    || target.starts_with("socket:")
+                    || target.contains("[pidfd]")
+                    || ["/etc/passwd", "/etc/group"].contains(&target))
             {
                 continue;
             }
