@@ -1,11 +1,12 @@
 //! Layers from somewhere into the store: several side by side, each a pipeline.
 //!
 //! ```text
-//! network task ─pieces→ worker's reader thread: keep the blob, inflate ─pieces→ worker: hash, unpack
+//! network task: keep the blob ─pieces→ worker's reader thread: inflate ─pieces→ worker: hash, unpack
 //! ```
-//! The queues are short, so that a slow disk slows the network down rather than filling memory. Two processes that
-//! fetch the same layer do it once: each layer has a lock, and is looked for again once it is held. Should the first
-//! die, the other has the lock and goes on with what has come.
+//! What comes over the network is in its file at once, however slow the unpacking is: whoever kills us loses nothing of
+//! it, and pieces that memory has no room for are read from there. Two processes that fetch the same layer do it once:
+//! each layer has a lock, and is looked for again once it is held. Should the first die, the other has the lock and
+//! goes on with what has come.
 
 use super::inflate::{Inflater, PIECE, Sink};
 use super::{ImageLayer, LayerState, Progress};
@@ -34,12 +35,18 @@ pub trait Pieces {
     fn is_assembled(&self) -> bool {
         false
     }
+
+    /// Whether the blob's file holds each of them already.
+    fn are_kept(&self) -> bool {
+        false
+    }
 }
 
 /// Where blobs come from. Asked by several threads.
 pub trait Blobs: Sync {
-    /// Begin to read the blob of a layer, at this byte.
-    fn open(&self, layer: &ImageLayer, from: u64) -> Result<Box<dyn Pieces + Send>>;
+    /// Begin to read the blob of a layer, at this byte. What is kept of it goes to `writer`; whoever writes it there
+    /// by himself says so ([`Pieces::are_kept`]).
+    fn open(&self, layer: &ImageLayer, from: u64, writer: &BlobWriter) -> Result<Box<dyn Pieces + Send>>;
 
     /// Whether it comes from far, so that the part that has come is kept when it breaks off.
     fn is_remote(&self) -> bool {
@@ -143,12 +150,12 @@ fn attempt(
             Box::new(FilePieces(store.open_blob(&layer.digest).map_err(fresh)?))
         }
         Some(writer) => {
-            from = writer.waiting().map_err(fresh)?;
+            from = writer.waiting();
             progress.state(&layer.digest, LayerState::Downloading);
             if from > 0 {
                 progress.resumed(&layer.digest, from);
             }
-            blobs.open(layer, from).map_err(fresh)?
+            blobs.open(layer, from, writer).map_err(fresh)?
         }
     };
     let begun = if from > 0 || pieces.is_assembled() { Begun::Resumed } else { Begun::Fresh };
@@ -269,8 +276,10 @@ impl Reader<'_> {
         }
         while let Some(piece) = self.pieces.next()? {
             (self.took)(piece.len() as u64);
-            if let Some(writer) = &mut self.writer {
-                writer.write_all(&piece).with_context(|| format!("cannot keep blob {}", self.name))?;
+            match &mut self.writer {
+                Some(writer) if self.pieces.are_kept() => writer.take_in(&piece),
+                Some(writer) => writer.write_all(&piece).with_context(|| format!("cannot keep blob {}", self.name))?,
+                None => {}
             }
             if !unpacking(&mut outlet, &mut damage, &piece) && (self.writer.is_none() || self.expect.is_none()) {
                 break;

@@ -4,7 +4,7 @@ use super::archive::Inflating;
 use super::compose::{ManifestFormat, compose, sniff};
 use super::fetch::{FilePieces, NewLayer, Pieces, new_layer, new_plain_layer};
 use super::inflate::{PIECE, is_only_read};
-use super::{ImageLayer, Progress, pull, room};
+use super::{ImageLayer, Progress, incoming, room};
 use crate::base::digest::Digest;
 use crate::base::error::{Kind, fault};
 use crate::base::time;
@@ -61,7 +61,7 @@ fn read(store: &Store, source: &str, progress: &dyn Progress) -> Result<ImageLay
         Box::new(FilePieces(File::from(rustix::io::dup(std::io::stdin())?)))
     } else if registry::is_url(source) {
         progress.message(&format!("Downloading {source}"));
-        Box::new(pull::from_url(source)?)
+        Box::new(incoming::from_url(source)?)
     } else {
         Box::new(FilePieces(File::open(source)?))
     };

@@ -6,7 +6,7 @@ use crate::base::digest::Digest;
 use crate::base::error::{Kind, fault, kind};
 use crate::oci::image::{Descriptor, Manifest, Platform};
 use crate::oci::reference::Reference;
-use crate::registry::{Access, Client, Fetched, runtime};
+use crate::registry::{Access, Client, Fetched, Gathered, runtime};
 use crate::store::{BlobWriter, ManifestRef, Store};
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -110,7 +110,7 @@ async fn fetch_image(
 
 async fn fetch_blob(client: &Client, blob: &Descriptor, mut writer: BlobWriter, progress: &dyn Progress) -> Result<()> {
     let (to, mut from) = mpsc::channel::<Vec<u8>>(QUEUE);
-    let send = async move { client.blob(&blob.digest, blob.size, 0, &to).await };
+    let send = async move { client.blob(&blob.digest, blob.size, 0..blob.size, &mut Gathered::new(&to)).await };
     let take = async {
         while let Some(piece) = from.recv().await {
             writer.write_all(&piece).with_context(|| format!("cannot keep blob {}", blob.digest))?;

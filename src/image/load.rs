@@ -11,7 +11,7 @@ use crate::base::error::{Fault, Kind, fault};
 use crate::oci::image::{DOCUMENT_LIMIT, Descriptor, Document, ImageConfig, Manifest, Platform};
 use crate::oci::reference::Reference;
 use crate::store::layout::Layout;
-use crate::store::{ManifestRef, Store};
+use crate::store::{BlobWriter, ManifestRef, Store};
 use anyhow::{Context, Result};
 use oci_spec::image::MediaType;
 use serde::Deserialize;
@@ -165,7 +165,7 @@ impl Source<'_> {
 }
 
 impl Blobs for Source<'_> {
-    fn open(&self, layer: &ImageLayer, _: u64) -> Result<Box<dyn Pieces + Send>> {
+    fn open(&self, layer: &ImageLayer, _: u64, _: &BlobWriter) -> Result<Box<dyn Pieces + Send>> {
         let file = match self {
             Self::Layout(layout) => layout.open_blob(&layer.digest),
             Self::Store(store) => store.open_blob(&layer.digest),

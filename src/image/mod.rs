@@ -11,6 +11,7 @@ mod fetch;
 mod find;
 mod history;
 mod import;
+mod incoming;
 mod inflate;
 mod inspect;
 mod layer;

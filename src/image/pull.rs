@@ -2,6 +2,7 @@
 
 use super::fetch::{Blobs, Pieces, keep_document, layers};
 use super::find::{configured, find, layers as match_layers};
+use super::incoming::{Order, order};
 use super::load::{self, Origin};
 use super::reuse::{self, Joined, Plan};
 use super::{Image, ImageLayer, Progress, room, trust};
@@ -13,15 +14,11 @@ use crate::oci::image::{Document, ImageConfig, Manifest, Platform};
 use crate::oci::manifest::check_document_size;
 use crate::oci::reference::Reference;
 use crate::registry::{self, Access, Client, Fetched, runtime};
-use crate::store::{ManifestRef, Store, Wanted};
+use crate::store::{BlobWriter, ManifestRef, Store, Wanted};
 use anyhow::{Context, Result};
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
-
-/// Pieces of a blob on their way from the network: 2 MiB a layer.
-const QUEUE: usize = 32;
 
 /// What to pull and how.
 #[derive(Debug, Clone)]
@@ -329,16 +326,6 @@ pub(super) fn check_platform(config: &ImageConfig, wanted: &Platform, progress: 
     Ok(())
 }
 
-/// A worker's wish for a blob.
-struct Order {
-    digest: Digest,
-    size: u64,
-    /// The bytes that are missing.
-    range: Range<u64>,
-    to: mpsc::Sender<Vec<u8>>,
-    failure: Arc<Mutex<Option<anyhow::Error>>>,
-}
-
 /// Layers over the network: workers in threads of their own, the network in this one.
 fn network(
     store: &Store,
@@ -359,12 +346,7 @@ fn network(
             let mut tasks = tokio::task::JoinSet::new();
             // Ends when the workers have dropped their ends.
             while let Some(order) = incoming.recv().await {
-                let client = Arc::clone(client);
-                tasks.spawn(async move {
-                    if let Err(error) = client.blob_part(&order.digest, order.size, order.range, &order.to).await {
-                        *order.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    }
-                });
+                tasks.spawn(order.serve(Arc::clone(client)));
             }
             tasks.shutdown().await;
         });
@@ -380,61 +362,19 @@ struct Ordering {
 }
 
 impl Blobs for Ordering {
-    fn open(&self, layer: &ImageLayer, from: u64) -> Result<Box<dyn Pieces + Send>> {
+    fn open(&self, layer: &ImageLayer, from: u64, writer: &BlobWriter) -> Result<Box<dyn Pieces + Send>> {
         let plan = self.plans.lock().unwrap_or_else(PoisonError::into_inner).remove(&layer.digest);
         let (digest, size, orders) = (layer.digest.clone(), layer.size, self.orders.clone());
-        let fetch = move |range| order(&orders, &digest, size, range);
         match plan {
-            Some(plan) => Ok(Box::new(Joined::new(plan, from, fetch))),
-            None => fetch(from..size),
+            // Between parts that come lie others that are stored: only whoever reads them in turn can keep them.
+            Some(plan) => {
+                Ok(Box::new(Joined::new(plan, from, move |range| order(&orders, &digest, size, range, None))))
+            }
+            None => order(&orders, &digest, size, from..size, Some(writer.file()?)),
         }
     }
 
     fn is_remote(&self) -> bool {
         true
-    }
-}
-
-/// Order a part of a blob.
-fn order(
-    orders: &mpsc::UnboundedSender<Order>,
-    digest: &Digest,
-    size: u64,
-    range: Range<u64>,
-) -> Result<Box<dyn Pieces + Send>> {
-    let (to, incoming) = mpsc::channel(QUEUE);
-    let failure = Arc::default();
-    let order = Order { digest: digest.clone(), size, range, to, failure: Arc::clone(&failure) };
-    orders.send(order).map_err(|_| fault(Kind::Other, "the network has stopped"))?;
-    Ok(Box::new(Incoming { from: incoming, failure }))
-}
-
-/// The file at a URL, fetched by a thread of its own, which ends with the pieces.
-pub(super) fn from_url(url: &str) -> Result<Incoming> {
-    let (to, from) = mpsc::channel(QUEUE);
-    let failure: Arc<Mutex<Option<anyhow::Error>>> = Arc::default();
-    let (url, told, runtime) = (url.to_owned(), Arc::clone(&failure), runtime()?);
-    let fetch = move || {
-        if let Err(error) = runtime.block_on(registry::download(&url, &to)) {
-            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        }
-    };
-    std::thread::Builder::new().spawn(fetch).context("cannot start a thread")?;
-    Ok(Incoming { from, failure })
-}
-
-/// Pieces from the network.
-pub(super) struct Incoming {
-    from: mpsc::Receiver<Vec<u8>>,
-    failure: Arc<Mutex<Option<anyhow::Error>>>,
-}
-
-impl Pieces for Incoming {
-    fn next(&mut self) -> Result<Option<Vec<u8>>> {
-        match self.from.blocking_recv() {
-            Some(piece) => Ok(Some(piece)),
-            // The failure is written before the channel closes.
-            None => self.failure.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(None), Err),
-        }
     }
 }

@@ -10,7 +10,7 @@ use super::inflate::PIECE;
 use crate::base::digest::Digest;
 use crate::oci::contents::{MAX_TABLE, STARGZ_FOOTER, Stretch, Table, stargz_table, stretches};
 use crate::oci::manifest::Descriptor;
-use crate::registry::Client;
+use crate::registry::{Client, Gathered};
 use crate::store::Store;
 use anyhow::{Context, Result, ensure};
 use std::collections::HashMap;
@@ -136,7 +136,7 @@ async fn fetch(client: &Client, layer: &Descriptor, range: Range<u64>) -> Result
     let (to, mut from) = mpsc::channel::<Vec<u8>>(4);
     let mut bytes = Vec::new();
     let length = (range.end - range.start) as usize;
-    let send = async move { client.blob_part(&layer.digest, layer.size, range, &to).await };
+    let send = async move { client.blob(&layer.digest, layer.size, range, &mut Gathered::new(&to)).await };
     let take = async {
         while let Some(piece) = from.recv().await {
             bytes.extend(piece);

@@ -3,6 +3,7 @@
 use super::explain::{self, Failure, refusal};
 use super::http::{self, Request, Transport, WHOLE};
 use super::scope::Scope;
+use super::sink::Sink;
 use super::{origin, token};
 use crate::base::digest::{Digest, Hasher};
 use crate::base::error::{Fault, Kind, fault};
@@ -22,7 +23,6 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
 /// Further attempts at a request that fails in passing.
@@ -31,8 +31,6 @@ const RETRIES: u32 = 3;
 pub(super) const MOST_PATIENCE: Duration = Duration::from_secs(60);
 /// A blob that gains fewer bytes than this within the stall time has stalled.
 const SLOWEST: u64 = 8 << 10;
-/// Bytes are handed on in pieces of about this size.
-const PIECE: usize = 64 << 10;
 /// A blob is resumed at most this often, even if each attempt gains something.
 const MOST_RESUMES: u32 = 100;
 
@@ -92,25 +90,21 @@ pub struct Fetched {
     pub media_type: Option<String>,
 }
 
-/// A blob on its way to the sink, gathered into pieces that are worth a switch of threads.
-struct Flow<'a> {
-    sink: &'a Sender<Vec<u8>>,
-    pending: Vec<u8>,
-    /// Bytes taken so far, those pending included.
+/// The bytes of a blob on their way.
+struct Flow<'a, S> {
+    sink: &'a mut S,
+    /// Bytes taken so far.
     done: u64,
 }
 
-impl Flow<'_> {
-    /// Take in bytes; false if nobody listens any more.
+impl<S: Sink> Flow<'_, S> {
     async fn take(&mut self, bytes: &[u8]) -> bool {
-        self.pending.extend_from_slice(bytes);
         self.done += bytes.len() as u64;
-        self.pending.len() < PIECE || self.flush().await
+        self.sink.take(bytes).await
     }
 
     async fn flush(&mut self) -> bool {
-        let piece = std::mem::replace(&mut self.pending, Vec::with_capacity(PIECE * 2));
-        piece.is_empty() || self.sink.send(piece).await.is_ok()
+        self.sink.flush().await
     }
 }
 
@@ -206,16 +200,11 @@ impl Client {
         .await
     }
 
-    /// Stream a blob of exactly `size` bytes into `sink`, beginning with byte `from`; the receiver verifies the digest.
+    /// Stream a part of a blob of `size` bytes into `sink`; the receiver verifies the digest.
     ///
     /// A broken connection is taken up where it broke. When the receiver has gone, this ends without an error.
-    pub async fn blob(&self, digest: &Digest, size: u64, from: u64, sink: &Sender<Vec<u8>>) -> Result<()> {
-        self.blob_part(digest, size, from..size, sink).await
-    }
-
-    /// As [`Client::blob`], of a part of it.
-    pub async fn blob_part(&self, digest: &Digest, size: u64, range: Range<u64>, sink: &Sender<Vec<u8>>) -> Result<()> {
-        let mut flow = Flow { sink, pending: Vec::new(), done: range.start };
+    pub async fn blob(&self, digest: &Digest, size: u64, range: Range<u64>, sink: &mut impl Sink) -> Result<()> {
+        let mut flow = Flow { sink, done: range.start };
         let mut failures = 0;
         for _ in 0..MOST_RESUMES {
             let before = flow.done;
@@ -244,7 +233,7 @@ impl Client {
     }
 
     /// One attempt at the rest of a blob.
-    async fn part(&self, digest: &Digest, size: u64, end: u64, flow: &mut Flow<'_>) -> Result<(), Failure> {
+    async fn part(&self, digest: &Digest, size: u64, end: u64, flow: &mut Flow<'_, impl Sink>) -> Result<(), Failure> {
         if flow.done == end && size > 0 {
             flow.flush().await;
             return Ok(());

@@ -15,6 +15,7 @@ mod origin;
 mod payload;
 mod pinned;
 mod scope;
+mod sink;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -26,4 +27,5 @@ pub use client::{Client, Fetched, Options};
 pub use download::{Downloaded, download, download_as, is_url, small_file};
 pub use listing::{Found, SearchOptions};
 pub use payload::{Meter, Payload};
+pub use sink::{Gathered, Sink};
 pub use upload::Sent;

@@ -1,6 +1,6 @@
 //! The client against a registry that lies, stalls, truncates and redirects: a thread that serves a script.
 
-use super::{Client, Options};
+use super::{Client, Gathered, Options};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, kind};
 use crate::config::auth::Credentials;
@@ -105,7 +105,7 @@ fn manifest(registry: &Registry, version: &str) -> Result<Digest> {
 fn blob(registry: &Registry, path: &str, size: u64) -> Result<Vec<u8>> {
     with_client(&registry.host, path, async |client| {
         let (to, mut from) = tokio::sync::mpsc::channel(1024);
-        let result = client.blob(&Digest::of(b"x"), size, 0, &to).await;
+        let result = client.blob(&Digest::of(b"x"), size, 0..size, &mut Gathered::new(&to)).await;
         drop(to);
         let mut bytes = Vec::new();
         while let Some(piece) = from.recv().await {

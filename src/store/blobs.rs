@@ -70,7 +70,7 @@ impl Store {
         let folder = TempDir::new(&self.dirs)?;
         let path = folder.path().join("blob");
         let file = File::create_new(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
-        let mut writer = BlobWriter::of_partial(self, path, file, Algorithm::Sha256);
+        let mut writer = BlobWriter::of_partial(self, path, file, 0, Algorithm::Sha256);
         writer.folder = Some(folder);
         Ok(writer)
     }
@@ -85,6 +85,8 @@ pub struct BlobWriter {
     folder: Option<TempDir>,
     path: PathBuf,
     file: File,
+    /// What an earlier writer left of it.
+    left: u64,
     size: u64,
     hasher: Hasher,
 }
@@ -97,14 +99,24 @@ impl BlobWriter {
     }
 
     /// Go on with a file, of which [`BlobWriter::replay`] takes in what is there.
-    pub(super) fn of_partial(store: &Store, path: PathBuf, file: File, algorithm: Algorithm) -> Self {
-        Self { store: store.clone(), folder: None, path, file, size: 0, hasher: Hasher::new(algorithm) }
+    pub(super) fn of_partial(store: &Store, path: PathBuf, file: File, left: u64, algorithm: Algorithm) -> Self {
+        Self { store: store.clone(), folder: None, path, file, left, size: 0, hasher: Hasher::new(algorithm) }
     }
 
     /// The bytes that an earlier writer left and that were not taken in yet.
-    pub fn waiting(&self) -> Result<u64> {
-        let length = self.file.metadata().with_context(|| format!("cannot look at `{}`", self.path.display()))?.len();
-        Ok(length.saturating_sub(self.size))
+    pub fn waiting(&self) -> u64 {
+        self.left.saturating_sub(self.size)
+    }
+
+    /// The blob's file, for somebody who writes ahead of this writer: what is there is then taken in, not written.
+    pub fn file(&self) -> Result<File> {
+        self.file.try_clone().with_context(|| format!("cannot keep `{}` open", self.path.display()))
+    }
+
+    /// Take in the next bytes of the blob, which are in its file already.
+    pub fn take_in(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
     }
 
     /// Take in what an earlier writer left, and hand it on piece by piece; to be called before the first write.
@@ -112,13 +124,13 @@ impl BlobWriter {
     pub fn replay(&mut self, sink: &mut dyn FnMut(&[u8])) -> Result<u64> {
         let mut piece = vec![0; 256 << 10];
         loop {
-            let count = self.file.read(&mut piece).with_context(|| format!("cannot read `{}`", self.path.display()))?;
+            let count = (&self.file).take(self.waiting()).read(&mut piece);
+            let count = count.with_context(|| format!("cannot read `{}`", self.path.display()))?;
             let bytes = piece.get(..count).unwrap_or_default();
             if bytes.is_empty() {
                 return Ok(self.size);
             }
-            self.hasher.update(bytes);
-            self.size += count as u64;
+            self.take_in(bytes);
             sink(bytes);
         }
     }
@@ -192,9 +204,7 @@ impl Hashed {
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let written = self.file.write(bytes)?;
-        let done = bytes.get(..written).unwrap_or(bytes);
-        self.hasher.update(done);
-        self.size += written as u64;
+        self.take_in(bytes.get(..written).unwrap_or(bytes));
         Ok(written)
     }
 

@@ -70,10 +70,11 @@ impl Store {
             let meta = file.metadata().with_context(deed)?;
             // Whoever had it before may have thrown it away.
             if std::fs::symlink_metadata(&path).is_ok_and(|there| there.ino() == meta.ino()) {
-                if meta.len() > size {
+                let left = Some(meta.len()).filter(|left| *left <= size);
+                if left.is_none() {
                     file.set_len(0).with_context(deed)?;
                 }
-                return Ok(Some(BlobWriter::of_partial(self, path, file, digest.algorithm())));
+                return Ok(Some(BlobWriter::of_partial(self, path, file, left.unwrap_or(0), digest.algorithm())));
             }
         }
     }
