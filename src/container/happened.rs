@@ -22,7 +22,7 @@ pub(super) fn tell(dirs: &Dirs, container: &Container, actions: &[&str]) {
 /// The end of a run; and the container's, if it goes with it.
 pub(super) fn died(dirs: &Dirs, container: &Container, code: i32, removed: bool) {
     // Its monitor may not know what it is called by now.
-    let name = super::record::current_name(dirs, container);
+    let name = super::record::current_name(dirs, container).name;
     let died = Event { code: Some(code), name: name.clone(), ..event(container, "died") };
     match removed {
         true => events::record(dirs, &[died, Event { name, ..event(container, "remove") }]),

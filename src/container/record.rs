@@ -16,6 +16,7 @@
 //! the monitor. Whoever finds a folder in `$RUN` whose lock is free heals that container first ([`heal`]).
 
 use super::config::Config;
+use super::rename;
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::fs::{create_new, read_file_limited, read_limited, remove_tree};
@@ -215,8 +216,9 @@ impl Container {
             super::mounts::remove_anonymous(dirs, self)?;
         }
         // It may have been renamed since it was read.
-        let name = dirs.names().join(current_name(dirs, self));
-        if self.config.damaged {
+        let current = current_name(dirs, self);
+        let name = dirs.names().join(current.name);
+        if self.config.damaged || current.is_renamed {
             self.unclaim_any(dirs);
         } else if read_name(&name).is_some_and(|config| config.id == self.config.id) {
             let _ = std::fs::remove_file(&name);
@@ -237,11 +239,13 @@ impl Container {
 }
 
 impl Container {
-    /// Take away every name that is a link to the config, where its text cannot tell.
+    /// Take away every name of the container's: links to its config, where its text cannot tell, and what a renaming
+    /// that was cut short has left.
     fn unclaim_any(&self, dirs: &Dirs) {
-        let Ok(own) = std::fs::metadata(self.dir.join("config.json")) else { return };
+        let own = std::fs::metadata(self.dir.join("config.json")).ok();
         for entry in std::fs::read_dir(dirs.names()).into_iter().flatten().flatten() {
-            if entry.metadata().is_ok_and(|meta| meta.ino() == own.ino()) {
+            let is_link = || own.as_ref().is_some_and(|own| entry.metadata().is_ok_and(|meta| meta.ino() == own.ino()));
+            if is_link() || read_name(&entry.path()).is_some_and(|config| config.id == self.config.id) {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
@@ -330,7 +334,7 @@ pub fn check_free(dirs: &Dirs, name: &str) -> Result<()> {
 }
 
 /// Claim the name by link(2), which fails if it is taken: no lock over all containers is needed.
-fn claim(dirs: &Dirs, container: &Container, config_path: &std::path::Path) -> Result<()> {
+pub(super) fn claim(dirs: &Dirs, container: &Container, config_path: &std::path::Path) -> Result<()> {
     let name = dirs.names().join(&container.config.name);
     for _ in 0..3 {
         match rustix::fs::link(config_path, &name) {
@@ -363,49 +367,34 @@ fn is_name_of(dirs: &Dirs, name: &std::path::Path, id: &ContainerId) -> bool {
     }
 }
 
-/// Give a container another name.
-///
-/// The new config is linked under the new name first, which claims it, then takes the place of the old one; a name that
-/// is not the container's now counts for nothing (`is_name_of`), so that no moment is a wrong one to be killed in.
-/// Errors: [`Kind::NameInUse`].
-pub fn rename(dirs: &Dirs, container: &Container, name: &str) -> Result<()> {
-    // One at a time; the container's own lock is its monitor's.
-    let _lock = Lock::acquire(&container.dir.join("config.lock"), Share::Exclusive)?;
-    let path = container.dir.join("config.json");
-    let config = read_name(&path).context("cannot read its config")?;
-    let old = dirs.names().join(&config.name);
-    let next = path.with_extension("json.next");
-    let _ = std::fs::remove_file(&next);
-    let renamed = Container { config: Config { name: name.to_owned(), ..config }, ..container.clone() };
-    create_new(&next, &serde_json::to_vec(&renamed.config)?)?;
-    if let Err(error) = claim(dirs, &renamed, &next) {
-        let _ = std::fs::remove_file(&next);
-        return Err(error);
-    }
-    std::fs::rename(&next, &path).context("cannot replace its config")?;
-    if read_name(&old).is_some_and(|config| config.id == container.config.id) {
-        let _ = std::fs::remove_file(old);
-    }
-    Ok(())
-}
-
 /// A container as its config says now: somebody may have renamed or changed it since it was read.
 pub fn current(container: &Container) -> Config {
     read_name(&container.dir.join("config.json")).unwrap_or_else(|| container.config.clone())
 }
 
 /// What a container is called now.
-pub fn current_name(dirs: &Dirs, container: &Container) -> String {
+pub(super) struct Current {
+    /// The name.
+    pub name: String,
+    /// Whether it is being renamed, or a renaming was cut short.
+    pub is_renamed: bool,
+}
+
+/// What a container is called now.
+pub(super) fn current_name(dirs: &Dirs, container: &Container) -> Current {
     let name = &container.config.name;
     let link = std::fs::metadata(dirs.names().join(name));
-    match (link, std::fs::metadata(container.dir.join("config.json"))) {
+    let config = std::fs::metadata(container.dir.join("config.json"));
+    let is_renamed = config.as_ref().is_ok_and(rename::is_marked);
+    let name = match (link, config) {
         (Ok(link), Ok(config)) if link.ino() == config.ino() => name.clone(),
         _ => current(container).name,
-    }
+    };
+    Current { name, is_renamed }
 }
 
 /// The config behind a name.
-fn read_name(path: &std::path::Path) -> Option<Config> {
+pub(super) fn read_name(path: &std::path::Path) -> Option<Config> {
     serde_json::from_slice(&read_limited(path, LIMIT).ok()?).ok()
 }
 
@@ -477,8 +466,12 @@ fn ids(dirs: &Dirs) -> impl Iterator<Item = ContainerId> {
 fn load(dirs: &Dirs, id: &ContainerId) -> Option<Container> {
     use std::io::Read;
     let mut file = std::fs::File::open(dirs.containers().join(id.as_str()).join("config.json")).ok()?;
-    if file.metadata().ok()?.nlink() < 2 {
+    let meta = file.metadata().ok()?;
+    if meta.nlink() < 2 {
         return None;
+    }
+    if rename::is_marked(&meta) {
+        rename::mend(dirs, id);
     }
     let mut bytes = Vec::with_capacity(4096);
     file.by_ref().take(LIMIT).read_to_end(&mut bytes).ok()?;

@@ -12,7 +12,7 @@ fn number(variable: &str, usual: u32) -> u32 {
 }
 
 /// Verbs in an order that keeps most of them busy with something that is there; `{n}` counts.
-const VERBS: [&str; 40] = [
+const VERBS: [&str; 42] = [
     "create --name a --network none -v data:/d t pause",
     "start a",
     "exec a true",
@@ -36,6 +36,8 @@ const VERBS: [&str; 40] = [
     "inspect a",
     "ps -a --size",
     "top a",
+    "rename a z",
+    "rename z a",
     "rm -f -t 0 -v a r",
     "volume create v{n}",
     "volume prune -f",

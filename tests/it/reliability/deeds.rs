@@ -47,6 +47,7 @@ pub const DEEDS: &[Deed] = &[
     Deed { name: "rm", words: &["rm", "-f", "-v", "-t", "0", "c"], before: running, after: gone_or_listed },
     Deed { name: "rmi", words: &["rmi", "localhost/x"], before: second_image, after: image_or_nothing },
     Deed { name: "prune", words: &["system", "prune", "-f", "-a", "--volumes"], before: rubbish, after: pruned },
+    Deed { name: "rename", words: &["rename", "c", "d"], before: created, after: one_name },
     Deed { name: "volume", words: &["volume", "create", "v"], before: nothing, after: volume_or_nothing },
     Deed { name: "network", words: &["network", "create", "n"], before: nothing, after: network_or_nothing },
 ];
@@ -132,6 +133,14 @@ fn still_running(env: &TestEnv, moment: &str) {
 
 fn listed(env: &TestEnv, moment: &str) {
     assert_eq!(env.box_(&["ps", "-a", "--format", "{{.Names}}"]).ok(), "c", "{moment}");
+    the_truth(env, moment);
+}
+
+fn one_name(env: &TestEnv, moment: &str) {
+    let name = env.box_(&["ps", "-a", "--format", "{{.Names}}"]).ok();
+    assert!(name == "c" || name == "d", "{moment}: {name}");
+    let names: Vec<_> = std::fs::read_dir(env.data().join("names")).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert_eq!(names, [name.as_str()], "{moment}");
     the_truth(env, moment);
 }
 

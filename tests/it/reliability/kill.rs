@@ -51,6 +51,11 @@ fn commit_and_removal_at_every_call() {
 }
 
 #[test]
+fn rename_at_every_call() {
+    at_every_call(&["rename"]);
+}
+
+#[test]
 fn volume_and_network_at_every_call() {
     at_every_call(&["volume", "network"]);
 }
