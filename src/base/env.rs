@@ -104,6 +104,11 @@ pub fn shell() -> Option<OsString> {
     get("SHELL")
 }
 
+/// `NOTIFY_SOCKET`: where systemd hears how a service is (sd_notify(3)).
+pub fn notify_socket() -> Option<OsString> {
+    get("NOTIFY_SOCKET")
+}
+
 /// `LISTEN_FDS`: how many sockets were handed to us from descriptor 3 on (sd_listen_fds(3)).
 pub fn listen_fds() -> u32 {
     text("LISTEN_FDS").and_then(|count| count.parse::<u16>().ok()).unwrap_or(0).into()

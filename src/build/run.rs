@@ -107,7 +107,7 @@ fn execute(site: &Site<'_>, request: Request) -> Result<()> {
         sig_proxy: false,
     };
     let (stdin, stdout, stderr) = (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
-    let terminal = Terminal { stdin, stdout, stderr };
+    let terminal = Terminal { stdin, stdout, stderr, preserved: &[] };
     let (_, started) = container::run(site.engine, request, &Silent, Mode::Attached(options), terminal)?;
     let shown = || args.join(" ");
     match started {

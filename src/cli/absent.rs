@@ -1,9 +1,9 @@
-//! Data table: options of podman and docker that box does not have, and why: said in place of "no such flag".
+//! Data table: options and commands of podman and docker that box does not have, and why: said in place of "no such".
 
 /// The option, why it is not there, and what to type.
 type Absent = (&'static str, &'static str, &'static str);
 
-const ABSENT: [Absent; 21] = [
+const ABSENT: [Absent; 46] = [
     ("--link", "containers of one network find each other by name", "box network create lan, then --network lan"),
     ("--link-local-ip", "podman takes it and does nothing", "leave it out"),
     ("--isolation", "it is for Windows", "leave it out"),
@@ -25,9 +25,60 @@ const ABSENT: [Absent; 21] = [
     ("--external", "nobody else keeps containers in box's store", "leave it out"),
     ("--sync", "box asks the kernel each time", "leave it out"),
     ("--disable-content-trust", "signatures are a matter of policy.json", "leave it out"),
+    ("--attach", "it starts nothing", "box start -a CONTAINER"),
+    ("--detach", "it starts nothing", "box start CONTAINER, or box run -d IMAGE"),
+    ("--detach-keys", "it starts nothing", "box start -a --detach-keys KEYS CONTAINER"),
+    ("--sig-proxy", "it starts nothing", "box start -a --sig-proxy=BOOL CONTAINER"),
+    ("--rmi", "nobody waits for the end", "box run --rmi IMAGE, or later box rmi IMAGE"),
+    (
+        "--storage-opt",
+        "a size of its own needs quotas that only root can set",
+        "--tmpfs /data:size=1g for what is large",
+    ),
+    ("--pod", "this release has no pods", "leave it out"),
+    ("--exec", "a command that `box exec` ran leaves nothing", "leave it out"),
+    ("--rootless-netns", "each container has a network namespace of its own", "box exec CONTAINER, or nsenter"),
+    ("--build", "a build that ends leaves no container", "box builder prune"),
+    ("--build-cache", "what is known of builds is apart from images", "box builder prune"),
+    ("--attachable", "every network of box can be joined by containers", "leave it out"),
+    ("--config-from", "it is for swarms", "leave it out"),
+    ("--config-only", "it is for swarms", "leave it out"),
+    ("--ingress", "it is for swarms", "leave it out"),
+    ("--scope", "it is for swarms", "leave it out"),
+    ("--availability", "it is for swarms", "leave it out"),
+    ("--group", "it is for swarms", "leave it out"),
+    ("--limit-bytes", "it is for swarms", "-o size=SIZE"),
+    ("--required-bytes", "it is for swarms", "leave it out"),
+    ("--sharing", "it is for swarms", "leave it out"),
+    ("--topology-preferred", "it is for swarms", "leave it out"),
+    ("--topology-required", "it is for swarms", "leave it out"),
+    ("--checkpoint", "this release makes no checkpoints", "leave it out"),
+    ("--checkpoint-dir", "this release makes no checkpoints", "leave it out"),
+];
+
+/// Commands of podman and docker that box does not have, why, and what to type.
+const COMMANDS: [Absent; 9] = [
+    ("checkpoint", "CRIU needs root", "box commit CONTAINER keeps its files, box pause its processes"),
+    ("restore", "CRIU needs root", "box commit CONTAINER keeps its files, box pause its processes"),
+    ("migrate", "nothing has to be: each command reads what an older one has written", "box system check"),
+    ("renumber", "box keeps no numbers of locks", "leave it out"),
+    ("service", "this release answers no API", "box COMMAND --format json for programs"),
+    ("pod", "this release has no pods", "box run --network container:NAME shares a network"),
+    ("kube", "this release has no pods", "box run, a container each"),
+    (
+        "generate",
+        "box keeps containers over a reboot by itself",
+        "box run --restart always, then box system boot enable",
+    ),
+    ("machine", "box runs where Linux does, without a machine of its own", "leave it out"),
 ];
 
 /// Why there is no such option, and what to type; `None` for one that nobody has.
 pub fn why(flag: &str) -> Option<(&'static str, &'static str)> {
     ABSENT.iter().find(|(name, ..)| *name == flag).map(|(_, why, hint)| (*why, *hint))
+}
+
+/// The same for a command, by the word that is unknown.
+pub fn why_command(word: &str) -> Option<(&'static str, &'static str)> {
+    COMMANDS.iter().find(|(name, ..)| *name == word).map(|(_, why, hint)| (*why, *hint))
 }

@@ -12,21 +12,24 @@ use std::io::{BufRead, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// What the flags say.
+/// What the flags say, and the configuration where they say nothing.
 pub fn access(flags: &AccessFlags, retry: Option<&RetryFlags>) -> Result<Access> {
+    let Some(retry) = retry else { return of(flags, &RetryFlags::default()) };
+    let conf = Containers::load()?;
+    let configured = |key: &str, typed: &Option<String>| typed.clone().map_or_else(|| conf.word(key), |w| Ok(Some(w)));
+    let count = configured("engine.retry", &retry.retry)?;
+    of(flags, &RetryFlags { retry: count, retry_delay: configured("engine.retry_delay", &retry.retry_delay)? })
+}
+
+/// The same without what is configured.
+pub fn of(flags: &AccessFlags, retry: &RetryFlags) -> Result<Access> {
     let mut access = Access::with_tls_verify(flags.tls_verify);
     access.authfile.clone_from(&flags.authfile);
     access.cert_dir.clone_from(&flags.cert_dir);
     access.creds = flags.creds.as_deref().map(creds).transpose()?;
-    if let Some(retry) = retry {
-        let conf = Containers::load()?;
-        let configured = |key: &str, typed: Option<String>| typed.map_or_else(|| conf.word(key), |word| Ok(Some(word)));
-        let count = configured("engine.retry", retry.retry.map(|count| count.to_string()))?;
-        let wait = configured("engine.retry_delay", retry.retry_delay.clone())?;
-        let bad = |text: &String| fault(Kind::Usage, format!("`--retry` cannot be `{}`", text.escape_debug()));
-        access.retry = count.map(|text| text.parse().map_err(|_| bad(&text))).transpose()?;
-        access.retry_delay = wait.as_deref().map(delay).transpose()?;
-    }
+    let bad = |text: &String| fault(Kind::Usage, format!("`--retry` cannot be `{}`", text.escape_debug()));
+    access.retry = retry.retry.as_ref().map(|text| text.parse().map_err(|_| bad(text))).transpose()?;
+    access.retry_delay = retry.retry_delay.as_deref().map(delay).transpose()?;
     Ok(access)
 }
 

@@ -16,6 +16,12 @@ pub fn commit(args: &Commit, globals: &Globals) -> Result<u8> {
     if let Some(name) = name.as_ref().filter(|name| name.digest.is_some()) {
         return Err(Fault::new(Kind::Usage, format!("cannot name an image `{name}`: a digest cannot be chosen")).into());
     }
+    let config = match &args.config {
+        None => Default::default(),
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read `{}`", path.display()))
+            .and_then(|text| container::parse_config(&text))?,
+    };
     let engine = session::open(globals)?;
     let container = container::find(&engine, &args.container)?;
     let request = CommitRequest {
@@ -26,6 +32,7 @@ pub fn commit(args: &Commit, globals: &Globals) -> Result<u8> {
         format: if args.format.as_deref() == Some("docker") { ManifestFormat::Docker } else { ManifestFormat::Oci },
         squash: args.squash,
         include_volumes: args.include_volumes,
+        config,
         pause: args.pause,
     };
     let id = container::commit(&engine, &container, &request)?;

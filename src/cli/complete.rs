@@ -4,7 +4,7 @@
 
 use super::args;
 use crate::base::dirs::Dirs;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap_complete::CompletionCandidate;
 use clap_complete::env::{Bash, CompleteEnv, EnvCompleter, Fish, Zsh};
 use std::process::ExitCode;
@@ -52,8 +52,23 @@ pub fn registration(shell: &str) -> Option<String> {
 
 /// `box completion`.
 pub fn completion(args: &args::host::Completion) -> Result<u8> {
-    super::output::print(&registration(&args.shell).unwrap_or_default())?;
+    let script = registration(&args.shell).unwrap_or_default();
+    let script = if args.no_desc { without_descriptions(&args.shell, script) } else { script };
+    match &args.file {
+        Some(path) => std::fs::write(path, script).with_context(|| format!("cannot write `{}`", path.display()))?,
+        None => super::output::print(&script)?,
+    }
     Ok(0)
+}
+
+/// The script, changed so that what a candidate is for is not shown. bash shows none in any case.
+fn without_descriptions(shell: &str, script: String) -> String {
+    match shell {
+        "zsh" => script.replace(r#"other+=("$completion")"#, r#"other+=("$value")"#).replace(":$desc", ""),
+        "fish" => script
+            .replace("(commandline --current-token))", r"(commandline --current-token) | string replace -r '\t.*' '')"),
+        _ => script,
+    }
 }
 
 /// The names of containers.

@@ -90,20 +90,20 @@ fn place<'a>(key: &str, o: &'a mut ContainerOptions) -> Option<(&'static str, Pl
         "containers.volumes" => ("volume", Before(&mut o.volume, "")),
         "engine.image_volume_mode" => ("image_volume", One(&mut o.image_volume)),
         "engine.pull_policy" => ("pull", Of(&mut o.pull, &["always", "missing", "never", "newer"])),
+        "engine.retry" => ("retry", One(&mut o.retry.retry)),
+        "engine.retry_delay" => ("retry_delay", One(&mut o.retry.retry_delay)),
         "engine.runtime" => ("runtime", One(&mut o.rights.runtime)),
         _ => return None,
     })
 }
 
 /// The keys that have an effect without being an option, or elsewhere than in `run` and `create`.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 9] = [
     "containers.default_capabilities",
     "containers.env",
     "containers.host_containers_internal_ip",
     "containers.netns",
     "engine.detach_keys",
-    "engine.retry",
-    "engine.retry_delay",
     "engine.runtimes",
     "engine.stop_timeout",
     "network.default_rootless_network_cmd",

@@ -164,6 +164,9 @@ fn translate(error: &clap::Error, path: &str) -> Fault {
         ErrorKind::InvalidSubcommand => {
             let unknown = context(error, ContextKind::InvalidSubcommand).unwrap_or_default();
             let fault = usage(format!("there is no command `{path} {unknown}`"));
+            if let Some((why, hint)) = absent::why_command(&unknown) {
+                return usage(format!("there is no command `{path} {unknown}`: {why}")).hint(hint);
+            }
             match nearest(path, &unknown) {
                 Some(name) => fault.hint(format!("did you mean `{path} {name}`?")),
                 None => fault,

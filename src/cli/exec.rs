@@ -3,6 +3,7 @@
 use super::args::Globals;
 use super::args::containers::Exec;
 use super::defaults::detach_keys;
+use super::descriptors;
 use super::run::warn_without_terminal;
 use super::session;
 use crate::base::error::{Fault, Kind};
@@ -13,7 +14,7 @@ use anyhow::Result;
 /// `box exec`.
 pub fn exec(args: Exec, globals: &Globals) -> Result<u8> {
     // Before anything is opened, which would be taken for one of them.
-    check_preserved(args.preserve_fds)?;
+    let preserved = descriptors::preserved(&args.preserve, "exec")?;
     let detach_keys = detach_keys(args.detach_keys.as_deref(), &Containers::load()?)?;
     let mut command = args.words;
     let elsewhere = args.latest || args.cidfile.is_some();
@@ -37,7 +38,7 @@ pub fn exec(args: Exec, globals: &Globals) -> Result<u8> {
         detach: args.detach,
         privileged: args.privileged,
         detach_keys,
-        preserve_fds: args.preserve_fds,
+        preserved,
     };
     let engine = session::open(globals)?;
     let container = match (&name, &args.cidfile) {
@@ -47,16 +48,4 @@ pub fn exec(args: Exec, globals: &Globals) -> Result<u8> {
     };
     let code = session::with_terminal(|terminal| container::exec(&engine, &container, request, terminal));
     code.map(session::exit_code)
-}
-
-/// Refuse to hand on descriptors that are not there. Errors: [`Kind::Usage`].
-fn check_preserved(count: u32) -> Result<()> {
-    let last = 2 + u64::from(count);
-    match (3..=last).find(|number| !std::path::Path::new(&format!("/proc/self/fd/{number}")).exists()) {
-        Some(number) => {
-            let text = format!("`--preserve-fds {count}` hands on descriptors 3 to {last}, but {number} is not open");
-            Err(Fault::new(Kind::Usage, text).hint("box exec --preserve-fds 1 CONTAINER COMMAND 3<FILE").into())
-        }
-        None => Ok(()),
-    }
 }

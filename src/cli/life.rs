@@ -3,6 +3,7 @@
 use super::args::life::{HealthOptions, LifeOptions};
 use crate::base::error::{Fault, Kind};
 use crate::container::life::{HealthWords, LifeRequest, LogOptions, RestartPolicy};
+use crate::container::sdnotify::Sdnotify;
 use anyhow::Result;
 
 /// How the container is to live. Errors: [`Kind::Usage`].
@@ -20,6 +21,8 @@ pub fn life(options: LifeOptions) -> Result<LifeRequest> {
         monitor_pidfile: options.conmon_pidfile,
         replace: options.replace,
         label_files: options.label_file,
+        requires: options.requires,
+        sdnotify: options.sdnotify.as_deref().map_or(Sdnotify::default(), Sdnotify::of_word),
     })
 }
 
@@ -35,6 +38,7 @@ pub fn health(options: HealthOptions) -> HealthWords {
         on_failure: options.health_on_failure,
         log_count: options.health_max_log_count,
         log_size: options.health_max_log_size,
+        log_destination: options.health_log_destination,
         none: options.no_healthcheck,
         startup_cmd: options.startup.health_startup_cmd,
         startup_interval: options.startup.health_startup_interval,

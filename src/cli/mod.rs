@@ -16,6 +16,7 @@ mod commit;
 mod complete;
 mod cp;
 mod defaults;
+mod descriptors;
 mod diff;
 mod doctor;
 mod errors;

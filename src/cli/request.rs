@@ -10,6 +10,7 @@ use crate::network::settings::HostInternal;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// The request of `run`.
 pub fn of_run(run: Run) -> Result<Request> {
@@ -72,7 +73,7 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
         pull: options.pull.as_deref().map_or(PullPolicy::default(), pull_policy),
         platform: options.platform.chosen()?,
         quiet: options.quiet,
-        tls_verify: options.tls_verify,
+        access: Rc::new(super::access::of(&options.access, &options.retry)?),
         stop_signal: options.stop_signal,
         stop_timeout: options.stop_timeout,
         defaults: Defaults {
@@ -193,8 +194,8 @@ mod tests {
         check(&["-t=false", "-i=true", "alpine"], |r| !r.tty && r.interactive);
         check(&["-itd", "alpine"], |r| r.tty && r.interactive && r.detach);
         check(&["-dp8080:80", "alpine"], |r| r.detach && r.ports.len() == 1);
-        check(&["--tls-verify=false", "alpine"], |r| r.tls_verify == Some(false));
-        check(&["--tls-verify", "alpine"], |r| r.tls_verify == Some(true));
+        check(&["--tls-verify=false", "alpine"], |r| r.access.tls_verify == Some(false));
+        check(&["--tls-verify", "alpine"], |r| r.access.tls_verify == Some(true));
         assert!(asked(&["--rm=maybe", "alpine"]).is_err());
     }
 

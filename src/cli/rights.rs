@@ -4,6 +4,7 @@ use super::args::rights::RightsOptions;
 use crate::base::env;
 use crate::base::error::{Kind, fault};
 use crate::container::environment::Changes;
+use crate::container::limits::parse_bytes;
 use crate::container::request::Request;
 use crate::container::rights::allot::Words;
 use crate::container::rights::namespaces::Namespace;
@@ -63,6 +64,8 @@ pub fn fill(options: RightsOptions, request: &mut Request) -> Result<()> {
             Some("false") => Systemd::Never,
             _ => Systemd::IfCommand,
         },
+        systemd_size: options.shm_size_systemd.as_deref().map(systemd_size).transpose()?,
+        chroot_dirs: options.chrootdirs,
         device_rules: options.device_cgroup_rule,
         annotations: rights::parse_annotations(&options.annotation)?,
         id_words: words,
@@ -70,6 +73,11 @@ pub fn fill(options: RightsOptions, request: &mut Request) -> Result<()> {
         umask: options.umask.as_deref().map(rights::parse_umask).transpose()?,
     };
     Ok(())
+}
+
+/// `--shm-size-systemd`.
+fn systemd_size(text: &str) -> Result<u64> {
+    Ok(u64::try_from(parse_bytes("--shm-size-systemd", text)?).unwrap_or(0))
 }
 
 /// `--userns`, or what the maps mean, else what the environment says.

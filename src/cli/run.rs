@@ -4,9 +4,9 @@ use super::args::Globals;
 use super::args::run::{Create, Run};
 use super::output::print_line;
 use super::progress::Shown;
-use super::{defaults, errors, explain, request, session};
+use super::{defaults, descriptors, errors, explain, request, session};
 use crate::base::error::{Fault, Kind, kind};
-use crate::container::{self, Container, Mode, Started};
+use crate::container::{self, Container, Mode, Started, Terminal};
 use crate::engine::Engine;
 use crate::monitor::AttachOptions;
 use crate::sys::tty;
@@ -15,6 +15,8 @@ use std::os::fd::AsFd;
 
 /// `box run`.
 pub fn run(args: Run, globals: &Globals) -> Result<u8> {
+    // Before anything is opened, which would be taken for one of them.
+    let preserved = descriptors::preserved(&args.preserve, "run")?;
     let sig_proxy = args.sig_proxy;
     let attach = args.attach.clone();
     let wants = |stream: &str| attach.is_empty() || attach.iter().any(|word| word.eq_ignore_ascii_case(stream));
@@ -43,7 +45,10 @@ pub fn run(args: Run, globals: &Globals) -> Result<u8> {
     let detached = request.detach;
     let engine = session::open(globals)?;
     let progress = Shown::new(request.quiet);
-    let result = session::with_terminal(|terminal| container::run(&engine, request, &progress, mode, terminal));
+    let result = session::with_terminal(|terminal| {
+        let terminal = Terminal { preserved: &preserved, ..terminal };
+        container::run(&engine, request, &progress, mode, terminal)
+    });
     if result.is_err() {
         progress.make_room();
     }

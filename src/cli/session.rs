@@ -134,7 +134,7 @@ pub fn confirm(question: &str) -> Result<bool> {
 /// Call `f` with our own streams.
 pub fn with_terminal<T>(f: impl FnOnce(Terminal<'_>) -> T) -> T {
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    f(Terminal { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() })
+    f(Terminal { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd(), preserved: &[] })
 }
 
 /// The end of a container that we were attached to: its code as ours, and why, if the kernel killed it.

@@ -12,6 +12,7 @@ use crate::base::id::ContainerId;
 use crate::engine::Engine;
 use crate::image::Progress;
 use anyhow::{Context, Result};
+use std::rc::Rc;
 
 /// What the new container has of its own.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +45,7 @@ pub fn clone(engine: &Engine, other: &Container, request: CloneRequest, progress
         names::check(name)?;
     }
     let _lease = engine.store.lease()?;
-    let find = |text: &str| find_image(engine, text, &(PullPolicy::Missing, None, None), progress);
+    let find = |text: &str| find_image(engine, text, &(PullPolicy::Missing, Rc::default(), None), progress);
     if let Some(text) = &request.image {
         config.root = image_root(text, &find(text)?);
     }

@@ -35,6 +35,8 @@ pub struct CommitRequest<'a> {
     pub squash: bool,
     /// Where the container has mounts, the image declares volumes.
     pub include_volumes: bool,
+    /// `--config`: settings that win over the container's.
+    pub config: Map<String, Value>,
     /// Its processes stand still meanwhile.
     pub pause: bool,
 }
@@ -47,7 +49,11 @@ pub fn commit(engine: &Engine, container: &Container, request: &CommitRequest<'_
         base: base.as_ref(),
         squash: request.squash || base.is_none(),
         name: request.name.clone(),
-        settings: settings(&container.config, base.as_ref(), request.include_volumes),
+        settings: {
+            let mut settings = settings(&container.config, base.as_ref(), request.include_volumes);
+            settings.extend(request.config.clone());
+            settings
+        },
         changes: request.changes,
         author: request.author,
         message: request.message,
@@ -137,6 +143,51 @@ fn settings(config: &Config, base: Option<&Image>, include_volumes: bool) -> Map
     settings
 }
 
+/// Read the file of `--config`: docker's `Config` of a container, as `inspect` shows it. What of it is no image's is left
+/// out. <https://github.com/moby/docker-image-spec>
+///
+/// Errors: [`Kind::Usage`] for what is no JSON object, an unknown key, or a value of another kind.
+pub fn parse_config(text: &str) -> Result<Map<String, Value>> {
+    const OF_CONTAINERS: [&str; 15] = [
+        "ArgsEscaped",
+        "AttachStderr",
+        "AttachStdin",
+        "AttachStdout",
+        "Domainname",
+        "Hostname",
+        "Image",
+        "MacAddress",
+        "NetworkDisabled",
+        "OpenStdin",
+        "PublishService",
+        "StdinOnce",
+        "StopTimeout",
+        "Tty",
+        "Umask",
+    ];
+    let wrong = |what: String| {
+        Fault::new(Kind::Usage, format!("`--config`: {what}")).hint(r#"such as {"Cmd": ["sh"], "Env": ["A=B"]}"#)
+    };
+    let mut config: Map<String, Value> =
+        serde_json::from_str(text).map_err(|error| wrong("it is no JSON object".to_owned()).because(error))?;
+    config.retain(|key, value| !OF_CONTAINERS.contains(&key.as_str()) && !value.is_null());
+    for (key, value) in &config {
+        let fits = match key.as_str() {
+            "User" | "WorkingDir" | "StopSignal" => value.is_string(),
+            "Entrypoint" | "Cmd" | "Env" | "OnBuild" | "Shell" => {
+                value.as_array().is_some_and(|list| list.iter().all(Value::is_string))
+            }
+            "ExposedPorts" | "Volumes" | "Healthcheck" => value.is_object(),
+            "Labels" => value.as_object().is_some_and(|map| map.values().all(Value::is_string)),
+            _ => return Err(wrong(format!("there is no setting `{}`", key.escape_debug())).into()),
+        };
+        if !fits {
+            return Err(wrong(format!("`{key}` cannot be {value}")).into());
+        }
+    }
+    Ok(config)
+}
+
 /// Write all of a container's files as an archive, without what is mounted in it.
 pub fn export(engine: &Engine, container: &Container, out: &File) -> Result<()> {
     let deed = || format!("cannot export container `{}`", container.config.name);
@@ -146,4 +197,19 @@ pub fn export(engine: &Engine, container: &Container, out: &File) -> Result<()> 
         Ok(String::new())
     };
     images::in_child(engine, work).map(drop).with_context(deed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configs_of_files() {
+        let keys = |text: &str| parse_config(text).map(|map| map.keys().cloned().collect::<Vec<_>>().join(" ")).ok();
+        assert_eq!(keys(r#"{"Cmd": ["a"], "Hostname": "x", "Env": null, "User": "1"}"#).as_deref(), Some("Cmd User"));
+        assert_eq!(keys("{}").as_deref(), Some(""));
+        for text in ["", "[]", "x", r#"{"Cmd": "a"}"#, r#"{"Cmd": [1]}"#, r#"{"Labels": {"a": 1}}"#, r#"{"Nope": 1}"#] {
+            assert_eq!(keys(text), None, "{text}");
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! `create`: decide everything, then publish it.
 
 use super::config::{Config, RootSource, VERSION};
-use super::life::RestartPolicy;
+use super::life::{Life, RestartPolicy};
 use super::mounts::{self, Wishes};
 use super::record::{self, Container};
 use super::request::{PullPolicy, Request, Source};
 use super::rights::namespaces::Namespace;
 use super::rights::{idmap, systemd::Systemd, userns::Userns};
-use super::{emulation, environment, foreign, names, network, rights, secrets};
+use super::{emulation, environment, foreign, names, network, requires, rights, secrets};
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::id::ContainerId;
 use crate::base::lock::Lock;
@@ -21,6 +21,7 @@ use crate::runtime::capabilities;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::rc::Rc;
 
 /// Create a container and leave it so. Prints nothing; the caller prints the id.
 pub fn create(engine: &Engine, request: Request, progress: &dyn Progress) -> Result<Container> {
@@ -37,7 +38,7 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
     check(&request)?;
     // What the container will stand on must not be collected before its record is there.
     let _lease = engine.store.lease()?;
-    let pulling = (request.pull, request.tls_verify, request.platform.clone());
+    let pulling = (request.pull, request.access.clone(), request.platform.clone());
     let (root, image) = root_of(&request.source, |text| find_image(engine, text, &pulling, progress))?;
     timing::phase("find image");
     if request.life.replace
@@ -57,7 +58,7 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
         from: &std::mem::take(&mut request.volumes_from),
         image_volumes: &image.volumes,
         mode: request.image_volumes,
-        find_image: &|text| find_image(engine, text, &(pulling.0, pulling.1, None), progress),
+        find_image: &|text| find_image(engine, text, &(pulling.0, pulling.1.clone(), None), progress),
     };
     secrets::check(engine, &request.secrets)?;
     let mut config = decide(engine, request, root, &image)?;
@@ -84,7 +85,7 @@ pub(super) fn prepare(engine: &Engine, request: Request, progress: &dyn Progress
 /// Errors: those of [`create`] that can be seen before anything is made.
 pub fn rehearse(engine: &Engine, mut request: Request) -> Result<(Container, ImageConfig)> {
     check(&request)?;
-    let here = |text: &str| find_image(engine, text, &(PullPolicy::Never, None, None), &image::Silent);
+    let here = |text: &str| find_image(engine, text, &(PullPolicy::Never, Rc::default(), None), &image::Silent);
     let (root, image) = root_of(&request.source, here)?;
     secrets::check(engine, &request.secrets)?;
     let _ids = rights::allot::reserve(engine, &request)?;
@@ -134,7 +135,14 @@ pub(super) fn publish(engine: &Engine, mut config: Config, made_up: bool) -> Res
             Err(error) if made_up && attempt <= 5 && crate::base::error::kind(&error) == Kind::NameInUse => {
                 config.name = names::made_up(ContainerId::random().as_str(), attempt);
             }
-            result => return result,
+            result => {
+                let (container, lock) = result?;
+                if let Err(error) = requires::note(engine, &container.config) {
+                    let _ = container.delete(&engine.dirs);
+                    return Err(error);
+                }
+                return Ok((container, lock));
+            }
         }
     }
     unreachable!("the loop ends with a result")
@@ -180,13 +188,12 @@ fn check(request: &Request) -> Result<()> {
 pub(super) fn find_image(
     engine: &Engine,
     text: &str,
-    (policy, tls_verify, platform): &(PullPolicy, Option<bool>, Option<Platform>),
+    (policy, access, platform): &(PullPolicy, Rc<Access>, Option<Platform>),
     progress: &dyn Progress,
 ) -> Result<Image> {
     let found = image::find_for(&engine.store, text, platform.as_ref())?;
     let pull = || {
-        let access = Access::with_tls_verify(*tls_verify);
-        let options = image::PullOptions { reference: text, platform: platform.clone(), access: &access };
+        let options = image::PullOptions { reference: text, platform: platform.clone(), access };
         super::pull(engine, &options, progress)
     };
     match (policy, found) {
@@ -303,7 +310,10 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         stdin_once: request.interactive && !request.detach,
         remove: request.remove,
         cidfile: request.cidfile.map(std::path::absolute).transpose()?,
-        life: request.life.decide(image.healthcheck.as_ref())?,
+        life: Life {
+            requires: requires::find(engine, &request.life.requires)?,
+            ..request.life.decide(image.healthcheck.as_ref())?
+        },
         damaged: false,
         id,
     })

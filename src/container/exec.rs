@@ -12,7 +12,7 @@ use crate::monitor::{self, AttachOptions, Streams};
 use crate::runtime::{self, ExecChild, ExecTarget, Stdio, hooks};
 use crate::sys::{proc, process};
 use anyhow::{Context, Result};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 /// Everything that `exec` can ask for.
@@ -38,8 +38,8 @@ pub struct ExecRequest {
     pub privileged: bool,
     /// `--detach-keys`, parsed.
     pub detach_keys: Vec<u8>,
-    /// `--preserve-fds`: so many descriptors from 3 on go along.
-    pub preserve_fds: u32,
+    /// `--preserve-fds`, `--preserve-fd`: descriptors that go along.
+    pub preserved: Vec<RawFd>,
 }
 
 /// Run a command in a running container; its exit code, or 0 when detached.
@@ -85,22 +85,24 @@ pub fn exec(engine: &Engine, container: &Container, request: ExecRequest, termin
     let cgroup = run.cgroup.as_ref().map(|cgroup| cgroup.of_process(run.pid));
     let owner = hooks::Owner { id: config.id.as_str(), bundle: &container.dir };
     let target =
-        ExecTarget { pidfd: pidfd.as_fd(), cgroup: cgroup.as_ref(), filter, owner, preserve_fds: request.preserve_fds };
+        ExecTarget { pidfd: pidfd.as_fd(), cgroup: cgroup.as_ref(), filter, owner, preserved: &request.preserved };
     if request.detach {
         // Somebody has to wait for it: until then it holds the container's process namespace, and the init that would
         // adopt it need not be one that reaps.
-        let mut connection = monitor::fork(|connection| match runtime::exec(target, command, &spec, stdio) {
-            Ok(child) => {
-                monitor::report_started(&connection);
-                drop(connection);
-                crate::sys::detached::give_back_memory();
-                process::wait(child.pid).map_or(1, |ended| ended.code())
-            }
-            Err(error) => {
-                monitor::report_failed(&connection, &error);
-                1
-            }
-        })?;
+        let mut connection =
+            monitor::fork_with(&request.preserved, |connection| match runtime::exec(target, command, &spec, stdio) {
+                Ok(child) => {
+                    monitor::report_started(&connection);
+                    drop(connection);
+                    crate::sys::detached::close_inherited(&[]);
+                    crate::sys::detached::give_back_memory();
+                    process::wait(child.pid).map_or(1, |ended| ended.code())
+                }
+                Err(error) => {
+                    monitor::report_failed(&connection, &error);
+                    1
+                }
+            })?;
         monitor::await_started(&mut connection).with_context(deed)?;
         happened::tell(&engine.dirs, container, &["exec"]);
         return Ok(0);

@@ -5,7 +5,7 @@
 //! container must not need to fork afterwards.
 
 use super::happened;
-use super::life::{Healthcheck, OnFailure, Startup};
+use super::life::{Healthcheck, LogDestination, OnFailure, Startup};
 use super::record::{Container, Status};
 use crate::base::dirs::Dirs;
 use crate::base::error::{Kind, fault};
@@ -104,7 +104,18 @@ fn check(target: Target<'_>, check: &Healthcheck) -> Result<(Health, bool)> {
     let health = judge(before, checked, check, target.age < check.start_period);
     let path = target.container.health_path();
     replace(&path, &serde_json::to_vec(&health)?, Durability::Cached)?;
-    let event = Event { health: health.status.clone(), ..happened::event(target.container, "health_status") };
+    let mut event = Event { health: health.status.clone(), ..happened::event(target.container, "health_status") };
+    match &check.log_destination {
+        LogDestination::Local => {}
+        LogDestination::Folder(folder) => {
+            let path = folder.join(format!("{}-healthcheck.log", target.container.config.id));
+            replace(&path, &serde_json::to_vec(&health)?, Durability::Cached)?;
+        }
+        LogDestination::Events => {
+            let output = health.log.last().map(|last| last.output.clone()).unwrap_or_default();
+            event.attributes.insert("health_log".to_owned(), output);
+        }
+    }
     events::record(target.dirs, &[event]);
     let became = health.status == "unhealthy" && was != "unhealthy";
     Ok((health, became))
@@ -145,7 +156,7 @@ fn run(target: Target<'_>, check: &Healthcheck) -> Result<(i32, String)> {
         Status::Running(run) => run.cgroup.as_ref().map(|cgroup| cgroup.of_process(run.pid)),
         _ => None,
     };
-    let exec = ExecTarget { pidfd: target.pidfd, cgroup: cgroup.as_ref(), filter, owner, preserve_fds: 0 };
+    let exec = ExecTarget { pidfd: target.pidfd, cgroup: cgroup.as_ref(), filter, owner, preserved: &[] };
     let child = runtime::exec(exec, &process, target.spec, stdio)?;
     let limit = if check.log_size == 0 { ALL_OUTPUT } else { check.log_size };
     let deadline = timing::now().saturating_add(if check.timeout > 0 { check.timeout } else { i64::MAX / 2 });
@@ -260,6 +271,11 @@ impl<'a> Watch<'a> {
         };
         watch.plan();
         watch
+    }
+
+    /// Whose timers they are.
+    pub fn container(&self) -> &'a Container {
+        self.target.container
     }
 
     /// When the next check is due: an interval from now.

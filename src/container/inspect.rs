@@ -59,7 +59,7 @@ pub fn inspect(engine: &Engine, container: &Container) -> Value {
             "Data": { "LowerDir": lower.join(":"), "UpperDir": text("upper"), "WorkDir": text("work") },
         },
         "Mounts": mounts(engine, container),
-        "Dependencies": [],
+        "Dependencies": config.life.requires.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "NetworkSettings": super::network_inspect::settings(container, &status),
         "Namespace": "",
         "IsInfra": false,

@@ -2,7 +2,9 @@
 //! Words in, values out; no I/O.
 
 use super::record::Container;
+use super::sdnotify::Sdnotify;
 use crate::base::error::{Fault, Kind, fault};
+use crate::base::id::ContainerId;
 use crate::base::time::parse_duration;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,10 @@ pub struct Life {
     pub pidfile: Option<PathBuf>,
     /// `--conmon-pidfile`: where the monitor's is.
     pub monitor_pidfile: Option<PathBuf>,
+    /// `--requires`: containers that run before it does.
+    pub requires: Vec<ContainerId>,
+    /// `--sdnotify`.
+    pub sdnotify: Sdnotify,
 }
 
 /// What a request asks for beyond one run.
@@ -43,6 +49,10 @@ pub struct LifeRequest {
     pub monitor_pidfile: Option<PathBuf>,
     /// `--replace`.
     pub replace: bool,
+    /// `--requires`: names or ids.
+    pub requires: Vec<String>,
+    /// `--sdnotify`.
+    pub sdnotify: Sdnotify,
     /// `--label-file`, in order; before the request's own labels.
     pub label_files: Vec<PathBuf>,
 }
@@ -51,9 +61,16 @@ impl LifeRequest {
     /// What follows from the request and the image's health check. Errors: [`Kind::Usage`].
     pub fn decide(&self, image: Option<&serde_json::Value>) -> Result<Life> {
         let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
+        let health = Healthcheck::decide(image, &self.health)?;
+        if self.sdnotify == Sdnotify::Healthy && health.is_none() {
+            let fault = Fault::new(Kind::Usage, "`--sdnotify healthy` needs a health check, and there is none");
+            return Err(fault.hint("add one: --health-cmd COMMAND").into());
+        }
         Ok(Life {
             restart: self.restart,
-            health: Healthcheck::decide(image, &self.health)?,
+            health,
+            requires: Vec::new(),
+            sdnotify: self.sdnotify,
             timeout: self.timeout,
             log: self.log.clone(),
             pidfile: absolute(&self.pidfile)?,
@@ -141,9 +158,42 @@ pub struct Healthcheck {
     pub log_count: usize,
     /// How many bytes of each; 0: all.
     pub log_size: usize,
+    /// Where results go, besides `health.json`.
+    #[serde(default)]
+    pub log_destination: LogDestination,
     /// What is checked in its place until that has succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub startup: Option<Box<Startup>>,
+}
+
+/// `--health-log-destination`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogDestination {
+    /// Nowhere else.
+    #[default]
+    Local,
+    /// `ID-healthcheck.log` in this folder.
+    Folder(PathBuf),
+    /// The events.
+    Events,
+}
+
+impl LogDestination {
+    /// Read `local`, `events_logger`, or a folder that is there.
+    fn parse(text: &str) -> Result<Self> {
+        match text {
+            "local" => Ok(Self::Local),
+            "events_logger" => Ok(Self::Events),
+            folder => match std::path::absolute(folder) {
+                Ok(path) if path.is_dir() => Ok(Self::Folder(path)),
+                _ => {
+                    let text = format!("`--health-log-destination {}` is no folder", folder.escape_debug());
+                    Err(Fault::new(Kind::Usage, text).hint("it is a folder, local or events_logger").into())
+                }
+            },
+        }
+    }
 }
 
 /// `--health-startup-…`: the check while a container comes up.
@@ -191,6 +241,8 @@ pub struct HealthWords {
     pub log_count: Option<usize>,
     /// `--health-max-log-size`.
     pub log_size: Option<usize>,
+    /// `--health-log-destination`.
+    pub log_destination: Option<String>,
     /// `--no-healthcheck`.
     pub none: bool,
     /// `--health-startup-cmd`.
@@ -220,6 +272,7 @@ impl Healthcheck {
             on_failure: OnFailure::None,
             log_count: 5,
             log_size: 500,
+            log_destination: LogDestination::Local,
             startup: None,
         }
     }
@@ -292,6 +345,9 @@ impl Healthcheck {
         }
         self.log_count = words.log_count.unwrap_or(self.log_count);
         self.log_size = words.log_size.unwrap_or(self.log_size);
+        if let Some(text) = &words.log_destination {
+            self.log_destination = LogDestination::parse(text)?;
+        }
         self.on_failure = match words.on_failure.as_deref() {
             None => self.on_failure,
             Some("kill") => OnFailure::Kill,

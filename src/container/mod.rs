@@ -35,11 +35,13 @@ mod pause;
 pub mod record;
 mod remove;
 mod rename;
+mod requires;
 pub mod request;
 mod reset;
 mod restart;
 pub mod rights;
 mod root;
+pub mod sdnotify;
 mod shift;
 mod size;
 pub mod secrets;
@@ -56,7 +58,7 @@ mod wait;
 
 pub use clone::{CloneRequest, clone};
 pub use collect::{collect, collect_behind};
-pub use commit::{CommitRequest, commit, export};
+pub use commit::{CommitRequest, commit, export, parse_config};
 pub use copy::{CopyOptions, Side, copy, extract, split_path};
 pub use create::{create, rehearse};
 pub use exec::{ExecRequest, exec};
@@ -75,6 +77,7 @@ pub use prune::{PruneOptions, Pruned, prune};
 pub use record::{Container, Status};
 pub use remove::{RemoveOptions, Removing, prepare_removal, remove};
 pub use rename::rename;
+pub use requires::dependents;
 pub use reset::reset;
 pub use restart::restart;
 pub use size::{Size, size};
@@ -103,6 +106,14 @@ pub fn run(
     mode: Mode,
     terminal: Terminal<'_>,
 ) -> Result<(Container, Started)> {
+    if !request.life.requires.is_empty() {
+        let container = create(engine, request, progress)?;
+        let started = start(engine, &container, mode, terminal);
+        if started.is_err() && container.config.remove && container.dir.exists() {
+            remove(engine, &container, RemoveOptions { force: true, ..Default::default() })?;
+        }
+        return Ok((container, started?));
+    }
     let (container, lock) = create::prepare(engine, request, progress)?;
     let result = start::launch(engine, &container, lock, mode, terminal, &["create", "start"]);
     if result.is_err() && container.dir.exists() {

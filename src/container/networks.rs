@@ -182,7 +182,7 @@ pub fn remove_network(engine: &Engine, network: &str, force: bool, time: Option<
         return Err(fault.hint(format!("box network disconnect {} {}", record.name, first.config.name)).into());
     }
     for container in users {
-        remove(engine, &container, RemoveOptions { force: true, volumes: false, time })?;
+        remove(engine, &container, RemoveOptions { force: true, time, ..Default::default() })?;
     }
     let _lock = networks::lock(&engine.dirs)?;
     networks::remove(&engine.dirs, &record.name)?;

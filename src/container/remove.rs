@@ -3,6 +3,7 @@
 //! Like stopping, it has two halves, so that many that run are told to end at once.
 
 use super::record::{Container, Status};
+use super::requires;
 use super::stop::{StopOptions, Stopping, ask, stopped};
 use crate::base::error::{Fault, Kind};
 use crate::base::lock::{Lock, Share};
@@ -18,6 +19,8 @@ pub struct RemoveOptions {
     pub volumes: bool,
     /// Seconds before it is killed; `None`: 0 for force.
     pub time: Option<i64>,
+    /// Those that require it go, too: the caller sees to it.
+    pub depend: bool,
 }
 
 /// A container that is about to be removed.
@@ -38,6 +41,9 @@ pub fn remove(engine: &Engine, container: &Container, options: RemoveOptions) ->
 /// Ask a container that runs to end. Errors: as [`remove`].
 pub fn prepare_removal(engine: &Engine, container: &Container, options: RemoveOptions) -> Result<Removing> {
     let name = &container.config.name;
+    if !options.depend {
+        requires::check_free(engine, container)?;
+    }
     if !matches!(container.status(), Status::Running(_) | Status::Starting | Status::Restarting(_)) {
         return Ok(Removing { stopping: None, volumes: options.volumes });
     }

@@ -14,8 +14,10 @@ use super::secrets::Given;
 use crate::base::digest::Digest;
 use crate::network::{NetworkMode, PortMapping, Settings};
 use crate::oci::platform::Platform;
+use crate::registry::Access;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// Everything that `run` and `create` can ask for.
 #[derive(Debug, Clone, Default)]
@@ -66,8 +68,8 @@ pub struct Request {
     pub platform: Option<Platform>,
     /// `-q`: no progress.
     pub quiet: bool,
-    /// `--tls-verify`; `None`: as registries.conf says.
-    pub tls_verify: Option<bool>,
+    /// `--tls-verify`, `--authfile`, `--creds`, `--cert-dir`, `--retry`, `--retry-delay`.
+    pub access: Rc<Access>,
     /// `--privileged`.
     pub privileged: bool,
     /// `--cap-add`: names with or without `CAP_`, or `ALL`.

@@ -33,7 +33,7 @@ const OURS: [&str; 17] = [
 /// Errors: somebody adds content just now, and nothing but containers was removed; a container cannot be stopped.
 pub fn reset(engine: &Engine) -> Result<()> {
     for container in super::all(engine) {
-        super::remove(engine, &container, RemoveOptions { force: true, volumes: true, time: None })?;
+        super::remove(engine, &container, RemoveOptions { force: true, volumes: true, time: None, depend: true })?;
     }
     engine.enter()?;
     let Some(_nobody) = engine.store.garbage()? else {

@@ -172,9 +172,12 @@ fn whole(mut mounts: Vec<Mount>) -> Vec<Mount> {
 fn all_mounts(config: &Config, host: &Host) -> Result<Vec<Mount>> {
     let mut list = system_mounts(config, host)?;
     for file in super::network::covered_files(&config.networking) {
-        let target = Path::new("/etc").join(file);
-        if !is_target(config, &target) {
-            list.push(mount(target, "bind", host.files.join(file), &["bind", "nosuid", "nodev", "noexec"])?);
+        let chroots = config.rights.chroot_dirs.iter().map(|dir| Path::new(dir).join("etc"));
+        for folder in [PathBuf::from("/etc")].into_iter().chain(chroots) {
+            let target = folder.join(file);
+            if !is_target(config, &target) {
+                list.push(mount(target, "bind", host.files.join(file), &["bind", "nosuid", "nodev", "noexec"])?);
+            }
         }
     }
     if config.read_only && config.rights.read_only_tmpfs {

@@ -10,7 +10,8 @@ use super::passed::Passed;
 use super::record::{Container, Exit, Run, Status};
 use super::request::LogDriver;
 use super::root::{self, Fuse, Prepared};
-use super::{host, limits, mounts, network as names, network_live, rights, secrets, spec};
+use super::sdnotify::Notifier;
+use super::{host, limits, mounts, network as names, network_live, requires, rights, secrets, spec};
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
@@ -25,7 +26,7 @@ use crate::sys::proc;
 use crate::sys::process::{self, Ended};
 use anyhow::{Context, Result};
 use oci_spec::runtime::Spec;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
@@ -47,6 +48,8 @@ pub struct Terminal<'a> {
     pub stdout: BorrowedFd<'a>,
     /// Descriptor 2.
     pub stderr: BorrowedFd<'a>,
+    /// Others that the command gets, by their numbers.
+    pub preserved: &'a [RawFd],
 }
 
 /// How a start went.
@@ -61,6 +64,8 @@ pub enum Started {
 /// Start a container that exists. One that runs already is left alone, or attached to.
 pub fn start(engine: &Engine, container: &Container, mode: Mode, terminal: Terminal<'_>) -> Result<Started> {
     let container = &container.clone().with_updates();
+    // Without the lock, which their monitors would keep.
+    requires::start(engine, container, terminal)?;
     let lock = match Lock::try_acquire(&container.lock_path(), Share::Exclusive)? {
         Some(lock) => lock,
         None => {
@@ -106,7 +111,7 @@ pub(super) fn launch(
     // The lock goes with the fork: the child's copy keeps it when ours is closed, with the closure.
     let kept = plan.passed.as_ref().map(Passed::again).transpose()?;
     let caller = rustix::process::getpid();
-    let mut connection = monitor::fork(move |connection| {
+    let mut connection = monitor::fork_with(terminal.preserved, move |connection| {
         if container.config.is_step() {
             // It is of use to its build alone.
             let _ = process::set_parent_death_signal(signal::SIGKILL);
@@ -115,6 +120,7 @@ pub(super) fn launch(
             }
         }
         let anew = || {
+            let terminal = Terminal { preserved: &[], ..terminal };
             let plan = prepare(engine, &container.clone().with_updates(), &Mode::Detached, terminal)?;
             Ok(Plan { passed: kept.as_ref().map(Passed::again).transpose()?, ..plan })
         };
@@ -189,6 +195,8 @@ struct Plan {
     restarts: u32,
     cgroup: Option<limits::Plan>,
     passed: Option<Passed>,
+    preserved: Vec<RawFd>,
+    notifier: Option<Notifier>,
 }
 
 /// Everything on disk that a run needs, made before the fork.
@@ -207,6 +215,8 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
         _ => network::bind_ports(&mut ports, &|pid| owner(engine, pid))?,
     };
     super::logs::check(container)?;
+    check_preserved(container, terminal.preserved)?;
+    let notifier = Notifier::of(config)?;
     let passed = Passed::of(config, terminal)?;
     let secrets = secrets::read(engine, &config.secrets)?;
     engine.enter()?;
@@ -227,6 +237,9 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     rights::give_files(engine, container)?;
     let mut spec = spec::spec(config, &facts)?;
     secrets::deliver(container, &secrets, &mut spec)?;
+    if let Some(notifier) = &notifier {
+        notifier.lend(&mut spec)?;
+    }
     mounts::own(engine, container, &spec)?;
     let trees = rights::trees(engine, config)?;
     if let Some(cgroup) = &mut cgroup {
@@ -238,7 +251,36 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
     } else {
         None
     };
-    Ok(Plan { spec, root, size, listeners, network, ports, trees, restarts: 0, cgroup, passed })
+    Ok(Plan {
+        spec,
+        root,
+        size,
+        listeners,
+        network,
+        ports,
+        trees,
+        restarts: 0,
+        cgroup,
+        passed,
+        preserved: terminal.preserved.to_vec(),
+        notifier,
+    })
+}
+
+/// Descriptors go along with a run that the caller of box has started, by box itself.
+fn check_preserved(container: &Container, preserved: &[RawFd]) -> Result<()> {
+    let config = &container.config;
+    if preserved.is_empty() {
+        return Ok(());
+    }
+    if config.life.restart != RestartPolicy::No {
+        let text = format!("`--preserve-fds` and `--restart {}` do not go together", config.life.restart.word());
+        return Err(Fault::new(Kind::Usage, text).hint("the descriptors are of the first run alone").into());
+    }
+    match &config.runtime {
+        Some(_) => Err(fault(Kind::Usage, "`--preserve-fds` and `--runtime` do not go together")),
+        None => Ok(()),
+    }
 }
 
 /// The container whose monitor this is.
@@ -368,6 +410,7 @@ struct Live<'a> {
     fuse: Option<Fuse>,
     cgroup: limits::Held,
     foreign: Option<Foreign>,
+    notifier: Option<Notifier>,
     started: i64,
     spec: Spec,
 }
@@ -408,6 +451,7 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
         trees: &plan.trees,
         accounts: accounts.as_ref(),
         emulator: config.emulator.as_ref(),
+        preserved: &plan.preserved,
         unmonitored: None,
     };
     if mapped {
@@ -444,14 +488,24 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
     let (pidfd, foreign) = starting.start()?;
     timing::phase("exec");
     // Another runtime runs the hooks of its containers itself.
-    if foreign.is_none()
-        && let Err(error) = hooks::run(&plan.spec, bundle.owner, Point::Poststart, Some(pid))
-    {
-        proc::kill_and_wait(&pidfd, 10_000);
-        return Err(error);
+    if foreign.is_none() {
+        hooks::run(&plan.spec, bundle.owner, Point::Poststart, Some(pid))
+            .inspect_err(|_| drop(proc::kill_and_wait(&pidfd, 10_000)))?;
     }
-    let listener = Some(listener);
-    Ok(Live { pid, pidfd, foreign, streams, listener, network, fuse, cgroup, started, spec: plan.spec })
+    tell_outside(&plan.preserved, plan.notifier.as_ref());
+    let (listener, notifier) = (Some(listener), plan.notifier);
+    Ok(Live { notifier, pid, pidfd, foreign, streams, listener, network, fuse, cgroup, started, spec: plan.spec })
+}
+
+/// The command runs: let go of what was for it alone, and tell the service manager.
+fn tell_outside(preserved: &[RawFd], notifier: Option<&Notifier>) {
+    if !preserved.is_empty() {
+        // Whoever waits for the end of one waits for the command, not for us.
+        crate::sys::detached::close_inherited(&[]);
+    }
+    if let Some(notifier) = notifier {
+        notifier.started();
+    }
 }
 
 /// The container's end of its streams, and ours; a terminal's comes from init.
@@ -476,7 +530,8 @@ impl Live<'_> {
         };
         let log = super::logs::config(container);
         let target = Target { container, dirs, pidfd: self.pidfd.as_fd(), spec: &self.spec, age: 0 };
-        let mut attending = Attending { network: &mut self.network, watch: Watch::new(target) };
+        let notifier = self.notifier.as_ref();
+        let mut attending = Attending { network: &mut self.network, watch: Watch::new(target), notifier };
         let result = monitor::serve(monitor::Session {
             pidfd: self.pidfd.as_fd(),
             pid: self.pid,
@@ -511,12 +566,15 @@ impl Live<'_> {
 struct Attending<'a, 'b> {
     network: &'a mut network_live::Live<'b>,
     watch: Watch<'a>,
+    notifier: Option<&'a Notifier>,
 }
 
 impl monitor::Attendant for Attending<'_, '_> {
     fn child_ended(&mut self, pid: i32, ended: Ended) {
         if !self.watch.child_ended(pid, ended.code()) {
             self.network.child_ended(pid);
+        } else if let Some(notifier) = self.notifier {
+            notifier.checked(self.watch.container());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::sys::{detached, process};
 use anyhow::{Context, Result};
+use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::panic::AssertUnwindSafe;
 
@@ -18,13 +19,18 @@ const PANICKED: i32 = 134;
 /// terminal that could become its own. Init adopts it when the invocation ends. A second fork copies the page tables
 /// once more and costs a twentieth of a start.
 pub fn fork(f: impl FnOnce(UnixStream) -> i32) -> Result<UnixStream> {
+    fork_with(&[], f)
+}
+
+/// The same, but these of the caller's descriptors stay open.
+pub fn fork_with(kept: &[RawFd], f: impl FnOnce(UnixStream) -> i32) -> Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair().context("cannot make a connection to the monitor")?;
     match process::fork().context("cannot fork the monitor")? {
         process::Fork::Parent(_) => Ok(ours),
         process::Fork::Child => {
             drop(ours);
             let code = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                stand_alone();
+                stand_alone(kept);
                 f(theirs)
             }));
             process::exit_now(code.unwrap_or(PANICKED))
@@ -33,11 +39,11 @@ pub fn fork(f: impl FnOnce(UnixStream) -> i32) -> Result<UnixStream> {
 }
 
 /// Let go of what was inherited. Each step is a courtesy to the caller; none is worth not starting a container.
-fn stand_alone() {
+fn stand_alone(kept: &[RawFd]) {
     let _ = rustix::process::setsid();
     let _ = process::set_child_subreaper();
     let _ = detached::null_stdio();
-    detached::close_inherited();
+    detached::close_inherited(kept);
     let _ = rustix::process::chdir("/");
 }
 

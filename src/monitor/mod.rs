@@ -43,7 +43,7 @@ mod wire;
 
 pub use attach::{AttachOptions, Outcome, Waited, attach, signal, wait};
 pub use detach::parse_detach_keys;
-pub use fork::fork;
+pub use fork::{fork, fork_with};
 pub use logs::{Driver, LogConfig, Stream};
 pub use serve::{Attendant, Finished, Session, serve};
 pub use socket::{connect, is_trusted, listen};

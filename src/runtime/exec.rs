@@ -21,7 +21,7 @@ use oci_spec::runtime::{Capability, LinuxNamespaceType, Process, Spec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::ThreadNameSpaceType as Kinds;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 const PID_NAMESPACE: Kinds = Kinds::from_bits_retain(LinuxNamespaceType::Pid as u32);
@@ -38,8 +38,8 @@ pub struct ExecTarget<'a> {
     pub filter: Filter,
     /// Whose container it is, for a seccomp agent.
     pub owner: hooks::Owner<'a>,
-    /// How many descriptors from 3 on the command inherits from the caller.
-    pub preserve_fds: u32,
+    /// Descriptors that the command inherits from the caller of box, by their numbers.
+    pub preserved: &'a [RawFd],
 }
 
 /// The process, a child of the caller.
@@ -159,7 +159,7 @@ fn clone_inside(target: ExecTarget<'_>, join: Kinds, kept: Vec<BorrowedFd<'_>>) 
     if let Some(cgroup) = target.cgroup {
         cgroup.adopt(rustix::process::getpid().as_raw_nonzero().get())?;
     }
-    let kept = kept.iter().map(AsRawFd::as_raw_fd).chain(3..3 + target.preserve_fds.cast_signed());
+    let kept = kept.iter().map(AsRawFd::as_raw_fd).chain(target.preserved.iter().copied());
     descriptors::close_all_but(&kept.collect::<Vec<_>>())?;
     enter(target.pidfd, join)?;
     process::set_dumpable(false)?;
@@ -252,7 +252,8 @@ fn prepare(
     stdio: Stdio,
     socket: BorrowedFd<'_>,
 ) -> Result<(steps::Prepared, Vec<u8>)> {
-    process::close_on_exec_from(3 + target.preserve_fds)?;
+    process::close_on_exec_from(3)?;
+    process::survive_exec(target.preserved).context("cannot hand on a descriptor")?;
     crate::sys::signals::reset()?;
     let Message::Go(filter) = report::receive(socket)? else {
         return Err(fault(Kind::Other, "box died while it started the process"));

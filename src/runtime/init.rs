@@ -132,6 +132,7 @@ fn stand_apart(bundle: &Bundle<'_>, process: &Process, namespaces: &Namespaces, 
     process::set_parent_death_signal(SIGKILL)?;
     // Whatever descriptors the caller leaked are not the container's (CVE-2024-21626).
     process::close_on_exec_from(3 + bundle.unmonitored.map_or(0, |with| with.preserve_fds))?;
+    process::survive_exec(bundle.preserved).context("cannot hand on a descriptor")?;
     // Handlers are the monitor's; what it ignores or blocks must not be inherited by the command.
     crate::sys::signals::reset()?;
     // A user namespace of its own: wait for the id maps, then be its root.

@@ -63,7 +63,7 @@ pub use tree::tree_of;
 
 use oci_spec::runtime::Spec;
 use std::ffi::CStr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 /// What the container's root file system is made of.
@@ -120,6 +120,8 @@ pub struct Bundle<'a> {
     pub accounts: Option<&'a Accounts>,
     /// Who executes its programs, if they are for another processor.
     pub emulator: Option<&'a emulator::Emulator>,
+    /// Descriptors that the command inherits from the caller of box, by their numbers.
+    pub preserved: &'a [RawFd],
     /// For a container without a monitor.
     pub unmonitored: Option<Unmonitored<'a>>,
 }

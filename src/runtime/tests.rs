@@ -188,6 +188,7 @@ fn bundle<'a>(rootfs: &'a Rootfs, paths: &'a [PathBuf; 4], spec: &'a Spec) -> Bu
         trees: &[],
         accounts: None,
         emulator: None,
+        preserved: &[],
         unmonitored: None,
     }
 }
@@ -437,7 +438,7 @@ fn exec_all(running: &Running, spec: &Spec) -> String {
         cgroup: None,
         filter: Filter::Default,
         owner: owner(),
-        preserve_fds: 0,
+        preserved: &[],
     };
     let process = |args: &[&str], cwd: &str| {
         let mut process = spec.process().clone().unwrap();

@@ -4,14 +4,14 @@ use rustix::fs::{Mode, OFlags};
 use std::io;
 use std::os::fd::RawFd;
 
-/// Close what the caller of box left open: every descriptor from 3 on that is not close-on-exec.
+/// Close what the caller of box left open: every descriptor from 3 on that is not close-on-exec, but for `kept`.
 ///
 /// All of our own are close-on-exec, so those that are not were there before main(). A monitor that kept them would
 /// hold up whoever waits for their end: `exec 3> >(sort); box run -d …`.
-pub fn close_inherited() {
+pub fn close_inherited(kept: &[RawFd]) {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
     let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok());
-    for fd in numbers.filter(|fd| *fd > 2) {
+    for fd in numbers.filter(|fd| *fd > 2 && !kept.contains(fd)) {
         // SAFETY: F_GETFD on any number is harmless. A descriptor without close-on-exec was opened by no Rust code
         // of ours (std, rustix and nix callers set it, rule 6 of STYLE.md), so nobody here owns it.
         unsafe {
@@ -120,7 +120,7 @@ mod tests {
         let ours = std::fs::File::open("/dev/null").unwrap();
         // SAFETY: dup(2) makes a fresh descriptor, here without close-on-exec, as a shell would leave it.
         let theirs = unsafe { OwnedFd::from_raw_fd(libc::dup(ours.as_raw_fd())) };
-        close_inherited();
+        close_inherited(&[]);
         give_back_memory();
         let gone = rustix::io::fcntl_getfd(&theirs).is_err();
         let kept = rustix::io::fcntl_getfd(&ours).is_ok();

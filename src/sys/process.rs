@@ -154,6 +154,17 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     }
 }
 
+/// fcntl(2), `F_SETFD`: exec does not close these descriptors, which the caller of box has handed on.
+pub fn survive_exec(numbers: &[RawFd]) -> io::Result<()> {
+    for number in numbers {
+        // SAFETY: changes a flag of a descriptor; none is closed, so none that Rust owns becomes invalid.
+        if unsafe { libc::fcntl(*number, libc::F_SETFD, 0) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// dup2(2): make `number` a copy of this descriptor that exec does not close. For children about to exec, which own
 /// no descriptor of that number in a Rust object any more.
 pub fn place_at(file: BorrowedFd<'_>, number: RawFd) {

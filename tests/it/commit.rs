@@ -13,6 +13,19 @@ fn changed(env: &TestEnv, options: &[&str]) {
 }
 
 #[test]
+fn settings_of_a_file_win() {
+    let env = TestEnv::with_image();
+    env.box_(&["create", "--name", "c", "-e", "A=b", "t", "info"]).ok();
+    let file = env.file("config.json", r#"{"Cmd": ["echo", "x"], "Labels": {"k": "v"}, "Hostname": "not an image's"}"#);
+    env.cmd(&["commit", "-q", "--config"]).arg(&file).args(&["c", "made"]).run().ok();
+    let shown =
+        env.box_(&["image", "inspect", "--format", "{{.Config.Cmd}} {{.Config.Labels.k}} {{.Config.Env}}", "made"]);
+    assert!(shown.ok().starts_with("[echo x] v [") && shown.out().contains("A=b"), "{shown}");
+    let file = env.file("config.json", r#"{"Comand": ["echo"]}"#);
+    env.cmd(&["commit", "--config"]).arg(&file).args(&["c", "made"]).run().fails(125).says("no setting `Comand`");
+}
+
+#[test]
 fn what_changed() {
     let env = TestEnv::with_image();
     changed(&env, &[]);

@@ -1,6 +1,6 @@
 //! `box exec`: a second process in a running container.
 
-use crate::env::TestEnv;
+use crate::env::{TestEnv, program};
 use serde_json::json;
 
 #[test]
@@ -135,12 +135,22 @@ fn descriptors_go_along() {
     env.background("a", &[], &["sleep", "60"]);
     let file = env.file("given", "from 3\n");
     let exec = |options: &str| {
-        let program = crate::env::program();
+        let program = program();
         let script = format!("exec {} exec {options} a cat /proc/self/fd/3 3<{}", program.display(), file.display());
         env.other(std::path::Path::new("/bin/sh")).args(&["-c", &script]).run()
     };
     assert_eq!(exec("--preserve-fds 1").ok(), "from 3");
     exec("").ends(1);
+    assert_eq!(exec("--preserve-fd 3").ok(), "from 3");
+    // In the background, too.
+    let program = program();
+    let script = format!("exec {} exec -d --preserve-fds 1 a sleep 61 3<{}", program.display(), file.display());
+    env.other(std::path::Path::new("/bin/sh")).args(&["-c", &script]).run().ok();
+    let sleeping = || env.processes().into_iter().find(|process| process.words == "sleep 61");
+    let third = sleeping().map(|process| std::fs::read_link(format!("/proc/{}/fd/3", process.pid)));
+    assert_eq!(third.unwrap().unwrap(), file);
+    exec("--preserve-fd 2").fails(125).says("0, 1 and 2 go along in any case");
+    exec("--preserve-fd 9").fails(125).says("`--preserve-fd 9` hands on a descriptor that is not open");
     exec("--preserve-fds=2").fails(125).says("hands on descriptors 3 to 4, but 4 is not open");
     env.box_(&["rm", "-f", "-t", "0", "a"]).ok();
 }

@@ -27,6 +27,33 @@ fn a_container_is_checked_by_its_monitor() {
 }
 
 #[test]
+fn results_go_where_they_are_wanted() {
+    let env = TestEnv::with_image();
+    let folder = env.base.join("logs");
+    std::fs::create_dir(&folder).unwrap();
+    let options = |to: &str| {
+        ["--health-cmd", r#"["echo", "well"]"#, "--health-interval", "disable", "--health-log-destination", to]
+            .map(str::to_owned)
+    };
+    for (name, to) in [("a", folder.to_str().unwrap()), ("b", "events_logger"), ("c", "local")] {
+        let words = options(to);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let id = env.background(name, &words, &["pause"]);
+        env.box_(&["healthcheck", "run", name]).ok();
+        let file = folder.join(format!("{id}-healthcheck.log"));
+        let written = std::fs::read_to_string(file).is_ok_and(|text| text.contains("well"));
+        assert_eq!(written, name == "a", "{name}");
+        let events =
+            ["events", "--stream=false", "--since", "1h", "--filter", "event=health_status", "--format", "json"];
+        let events = env.cmd(&events).args(&["--filter", &format!("container={name}")]).run().ok();
+        assert!(events.contains("healthy") && events.contains("well") == (name == "b"), "{name}: {events}");
+    }
+    let wrong = env.inside(&["--health-cmd", "x", "--health-log-destination", "/nowhere"], &["true"]);
+    wrong.fails(125).says("`--health-log-destination /nowhere` is no folder");
+    env.box_(&["rm", "-f", "-t", "0", "-a"]).ok();
+}
+
+#[test]
 fn a_check_by_hand() {
     let env = TestEnv::with_image();
     let options = ["--tmpfs", "/tmp", "--health-cmd", CHECK, "--health-interval", "disable", "--health-retries", "1"];

@@ -177,6 +177,10 @@ fn credentials() {
         let other = env_for(&[&registry]);
         let file = other.file("auth.json", auth_file(&registry.host(), "ann:s3cret"));
         other.box_(&["pull", "-q", "--authfile", file.to_str().unwrap(), &name]).ok();
+        other.box_(&["rmi", &name]).ok();
+        let run = ["run", "--rm", "-q", "--network", "none", "--authfile", file.to_str().unwrap(), &name, "true"];
+        // It was pulled; there is nothing in it to run.
+        other.box_(&run).ends(127);
     }
 }
 

@@ -24,6 +24,64 @@ fn init_sees_whether_a_start_would_go_well() {
 }
 
 #[test]
+fn descriptors_go_along() {
+    let env = TestEnv::with_image();
+    let file = env.file("three", "from 3");
+    let run = |options: &str, redirect: &str| {
+        let program = crate::env::program();
+        let run = "run --network none";
+        let command = "t cat /proc/self/fd/3";
+        let script = format!("exec {} {run} {options} {command} {redirect}{}", program.display(), file.display());
+        env.other(std::path::Path::new("/bin/sh")).args(&["-c", &script]).run()
+    };
+    assert_eq!(run("--rm --preserve-fds 1", "3<").ok(), "from 3");
+    assert_eq!(run("--rm --init --preserve-fd 3", "3<").ok(), "from 3");
+    run("--rm", "3<").ends(1);
+    run("-d --name c --preserve-fds=1", "3<").ok();
+    env.box_(&["wait", "c"]).ok();
+    assert_eq!(env.box_(&["logs", "c"]).ok(), "from 3");
+    run("--rm --preserve-fds 2", "3<").fails(125).says("hands on descriptors 3 to 4, but 4 is not open");
+    run("--preserve-fds 1 --restart always", "3<").fails(125).says("`--preserve-fds` and `--restart always`");
+    env.box_(&["rm", "-f", "-a"]).ok();
+}
+
+#[test]
+fn a_monitor_keeps_no_descriptor_that_was_handed_on() {
+    let env = TestEnv::with_image();
+    let program = crate::env::program();
+    let script = format!(
+        "{{ {} run -d --name c --network none --preserve-fds 1 t pause 3>&1 >/dev/null; }} | sort; {} exec c echo over",
+        program.display(),
+        program.display()
+    );
+    let mut cmd = env.other(std::path::Path::new("/bin/sh"));
+    let running = cmd.args(&["-c", &script]).start();
+    crate::env::eventually("the container to run", || env.box_(&["ps", "-q"]).out().len() == 12);
+    let monitor = env.inspect("c", "{{.State.ConmonPid}}");
+    let files = |pid: &str| -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        entries.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect()
+    };
+    let third = std::fs::read_link(format!("/proc/{}/fd/3", env.inspect("c", "{{.State.Pid}}"))).unwrap();
+    assert!(third.to_string_lossy().starts_with("pipe:"), "{third:?}");
+    assert!(!files(&monitor).contains(&third), "{third:?} is held by the monitor");
+    env.box_(&["rm", "-f", "-t", "0", "c"]).ok();
+    running.finish();
+}
+
+#[test]
+fn box_files_for_a_root_within_the_root() {
+    let env = TestEnv::with_image();
+    let show = ["ls", "/jail/etc"];
+    let seen = env.inside(&["--chrootdirs", "/jail"], &show).ok();
+    assert!(["hosts", "resolv.conf", "hostname"].iter().all(|file| seen.contains(file)), "{seen}");
+    env.inside(&["--chrootdirs", "jail"], &show).fails(125).says("is not an absolute path");
+    let size = env.inside(&["--systemd", "always", "--shm-size-systemd", "3m"], &["cat", "/proc/self/mounts"]).ok();
+    assert_eq!(size.lines().filter(|line| line.contains("size=3072k")).count(), 4, "{size}");
+    env.inside(&["--shm-size-systemd", "3m"], &["true"]).fails(125).says("--systemd always");
+}
+
+#[test]
 fn a_clone_is_like_the_other() {
     let env = TestEnv::with_image();
     let options = ["create", "--name", "a", "--network", "none", "-v", "data:/data", "-v", "/anon", "-e", "A=b"];

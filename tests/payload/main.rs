@@ -78,6 +78,7 @@ fn applet(name: &str, args: &[String]) -> Code {
         "orphan" => time::orphan(args),
         "listen" => net::listen(args),
         "connect" => net::connect(args),
+        "notify" => net::notify(args),
         "unix" => net::unix_sockets(),
         "interfaces" => net::interfaces(),
         "try" => tries::tries(args),

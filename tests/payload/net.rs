@@ -89,3 +89,11 @@ fn say(text: &str) {
     println!("{text}");
     let _ = std::io::stdout().flush();
 }
+
+/// Tell the service manager something (sd_notify(3)).
+pub fn notify(args: &[String]) -> Code {
+    let path = std::env::var("NOTIFY_SOCKET").map_err(|_| "there is no NOTIFY_SOCKET")?;
+    let socket = std::os::unix::net::UnixDatagram::unbound().map_err(|error| error.to_string())?;
+    socket.send_to(word(args, 0)?.as_bytes(), path).map_err(|error| error.to_string())?;
+    Ok(0)
+}

@@ -27,7 +27,7 @@ pub struct AccessFlags {
 pub struct RetryFlags {
     /// How often to try again what fails in passing [default: 3]
     #[arg(long, value_name = "NUMBER")]
-    pub retry: Option<u32>,
+    pub retry: Option<String>,
     /// How long to wait before the first time, such as 500ms; it doubles [default: 1s, or what the registry says]
     #[arg(long, value_name = "DURATION")]
     pub retry_delay: Option<String>,

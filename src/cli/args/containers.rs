@@ -1,5 +1,6 @@
 //! Commands on containers that exist.
 
+use super::descriptors::DescriptorFlags;
 use super::run::EXIT_STATUS as COMMAND_STATUS;
 use super::{EXIT_STATUS, GoBool, switches};
 use crate::cli::complete;
@@ -165,6 +166,9 @@ pub struct Rm {
     /// The anonymous volumes that were made for it go too
     #[arg(short, long)]
     pub volumes: bool,
+    /// Those that require it (`--requires`) go too; with --all they do in any case
+    #[arg(long)]
+    pub depend: bool,
     /// Which.
     #[command(flatten)]
     pub chosen: Chosen,
@@ -307,9 +311,9 @@ Examples:
                   after CONTAINER is the command with its arguments."
 )]
 pub struct Exec {
-    /// Hand on so many open descriptors beside the three streams: 3 and the following
-    #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
-    pub preserve_fds: u32,
+    /// Descriptors.
+    #[command(flatten)]
+    pub preserve: DescriptorFlags,
     /// Accepted for podman's sake: box keeps no sessions
     #[arg(long, hide = true)]
     pub no_session: bool,

@@ -160,6 +160,12 @@ pub struct Unshare {
     after_help = "Examples:\n  source <(box completion bash)\n  box completion fish > ~/.config/fish/completions/box.fish"
 )]
 pub struct Completion {
+    /// Write it to this file [default: stdout]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: Option<std::path::PathBuf>,
+    /// Candidates without what they are for
+    #[arg(long)]
+    pub no_desc: bool,
     /// bash, zsh or fish
     #[arg(value_name = "SHELL", required = true, value_parser = ["bash", "zsh", "fish"])]
     pub shell: String,

@@ -39,6 +39,18 @@ pub struct LifeOptions {
     /// json-file and journald.
     #[arg(long, value_name = "KEY=VALUE", help_heading = "The container")]
     pub log_opt: Vec<String>,
+    /// Start these containers first, if they do not run; they cannot be removed before it
+    #[arg(long, value_name = "CONTAINER,...", value_delimiter = ',', help_heading = "The container",
+          add = ArgValueCandidates::new(complete::containers))]
+    pub requires: Vec<String>,
+    /// Who tells systemd that a unit of Type=notify is up: container, conmon, healthy or ignore [default: container]
+    ///
+    /// Only where systemd has set NOTIFY_SOCKET. With container the command gets it and says READY=1 itself; with
+    /// conmon box does when the command runs, with healthy when its health check has succeeded. But for ignore, box
+    /// tells which process is to be watched: the one that stays with the container.
+    #[arg(long, value_name = "WHO", value_parser = ["container", "conmon", "healthy", "ignore"], hide_short_help = true,
+          hide_possible_values = true, help_heading = "The container")]
+    pub sdnotify: Option<String>,
     /// There are no pods yet
     #[arg(long, hide = true)]
     pub pod: Option<String>,
@@ -76,6 +88,9 @@ pub struct HealthOptions {
     /// How many results are kept; 0 for all [default: 5]
     #[arg(long, value_name = "NUMBER", hide_short_help = true, help_heading = "Health")]
     pub health_max_log_count: Option<usize>,
+    /// Where results are written besides: a folder, events_logger for the events, or local for nowhere [default: local]
+    #[arg(long, value_name = "WHERE", hide_short_help = true, help_heading = "Health")]
+    pub health_log_destination: Option<String>,
     /// How many bytes of each are kept; 0 for all [default: 500]
     #[arg(long, value_name = "BYTES", hide_short_help = true, help_heading = "Health")]
     pub health_max_log_size: Option<usize>,

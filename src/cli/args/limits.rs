@@ -163,6 +163,7 @@ Examples:
 #[derive(Debug, Clone, Default, Args)]
 #[command(
     mut_args = switches,
+    mut_arg("filter", |arg| arg.short('f')),
     override_usage = "box pause [OPTIONS] CONTAINER...",
     after_help = PAUSE_EXAMPLES,
     after_long_help = format!("{PAUSE_EXAMPLES}\n\n{EXIT_STATUS}"),
@@ -184,6 +185,7 @@ Examples:
 #[derive(Debug, Clone, Default, Args)]
 #[command(
     mut_args = switches,
+    mut_arg("filter", |arg| arg.short('f')),
     override_usage = "box unpause [OPTIONS] CONTAINER...",
     after_help = UNPAUSE_EXAMPLES,
     after_long_help = format!("{UNPAUSE_EXAMPLES}\n\n{EXIT_STATUS}"),

@@ -78,6 +78,9 @@ pub struct Commit {
     /// Set how it is run, by an instruction of a Dockerfile
     #[arg(short, long, value_name = "INSTRUCTION")]
     pub change: Vec<String>,
+    /// Take settings from this file: JSON, as `box inspect --format '{{json .Config}}'` prints it; they win
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
     /// The form of its manifest: oci or docker [default: oci]
     #[arg(short, long, value_name = "FORMAT", value_parser = ["oci", "docker"], hide_possible_values = true)]
     pub format: Option<String>,

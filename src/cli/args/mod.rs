@@ -7,6 +7,7 @@ pub mod access;
 pub mod build;
 pub mod builder;
 pub mod containers;
+pub mod descriptors;
 pub mod host;
 pub mod image;
 pub mod images;

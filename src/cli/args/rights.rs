@@ -105,6 +105,12 @@ pub struct RightsOptions {
     #[arg(long, value_name = "WHEN", ignore_case = true, value_parser = ["true", "false", "always"],
           hide_possible_values = true)]
     pub systemd: Option<String>,
+    /// With --systemd: the size of each of the four [default: half of the memory]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
+    pub shm_size_systemd: Option<String>,
+    /// Show the files that box makes in /etc in this folder's etc, too, into which the command changes its root
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
+    pub chrootdirs: Vec<String>,
     /// With --read-only, whether /run, /tmp and /var/tmp are writable, in memory, and /dev, too [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = GoBool, hide_possible_values = true, hide_short_help = true)]

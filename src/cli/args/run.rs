@@ -1,5 +1,7 @@
 //! `run` and `create`.
 
+use super::access::{AccessFlags, RetryFlags};
+use super::descriptors::DescriptorFlags;
 use super::life::LifeOptions;
 use super::limits::LimitFlags;
 use super::network_options::NetworkOptions;
@@ -121,10 +123,12 @@ pub struct ContainerOptions {
     /// Show no progress of a pull
     #[arg(short, long, help_heading = "The image")]
     pub quiet: bool,
-    /// Whether the registry must have a certificate that can be verified [default: as registries.conf says]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          value_parser = GoBool, hide_possible_values = true, help_heading = "The image")]
-    pub tls_verify: Option<bool>,
+    /// How to talk to the registry.
+    #[command(flatten, next_help_heading = "The image")]
+    pub access: AccessFlags,
+    /// How often.
+    #[command(flatten, next_help_heading = "The image")]
+    pub retry: RetryFlags,
     /// The first argument is a folder to use as the root file system, not an image; DIR:O keeps it unchanged
     #[arg(long, help_heading = "The image")]
     pub rootfs: bool,
@@ -204,6 +208,9 @@ pub struct Run {
     #[arg(short, long, value_name = "STREAM", ignore_case = true, value_parser = ["stdin", "stdout", "stderr"],
           hide_possible_values = true, conflicts_with = "detach", help_heading = "Terminal and process")]
     pub attach: Vec<String>,
+    /// Descriptors.
+    #[command(flatten, next_help_heading = "Terminal and process")]
+    pub preserve: DescriptorFlags,
     /// Remove the image, too, when the container has ended and nothing else uses it; implies --rm
     #[arg(long, conflicts_with = "detach", help_heading = "The container")]
     pub rmi: bool,

@@ -19,7 +19,7 @@ pub mod userns;
 use super::config::Config;
 use super::record::Container;
 use super::request::Request;
-use crate::base::error::{Kind, fault};
+use crate::base::error::{Fault, Kind, fault};
 use crate::base::fs::read_limited;
 use crate::engine::Engine;
 use crate::network::NetworkMode;
@@ -79,6 +79,12 @@ pub struct Rights {
     pub personality: Option<String>,
     /// `--systemd`, decided at creation: always or never.
     pub systemd: Systemd,
+    /// `--shm-size-systemd`: bytes of each of the file systems in memory that systemd gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd_size: Option<u64>,
+    /// `--chrootdirs`: folders in which `/etc` has box's files, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chroot_dirs: Vec<String>,
     /// `--uidmap` and its kin.
     pub id_words: allot::Words,
     /// The maps of the user namespace, where they were decided at creation.
@@ -102,6 +108,8 @@ impl Default for Rights {
             read_only_tmpfs: true,
             personality: None,
             systemd: Systemd::IfCommand,
+            systemd_size: None,
+            chroot_dirs: Vec::new(),
             id_words: allot::Words::default(),
             maps: None,
         }
@@ -151,6 +159,13 @@ pub fn decide(engine: &Engine, request: &Request, args: &[String], capabilities:
     }
     if rights == Rights::default() {
         return Ok(rights);
+    }
+    if rights.systemd_size.is_some() && !systemd {
+        let fault = Fault::new(Kind::Usage, "`--shm-size-systemd` is for a container that is made ready for systemd");
+        return Err(fault.hint("add --systemd always").into());
+    }
+    if let Some(bad) = rights.chroot_dirs.iter().find(|dir| !dir.starts_with('/')) {
+        return Err(fault(Kind::Usage, format!("`--chrootdirs {}` is not an absolute path", bad.escape_debug())));
     }
     if let Seccomp::File(path) = &mut rights.security.seccomp {
         *path = std::path::absolute(&*path)?;
@@ -414,7 +429,7 @@ pub fn apply(config: &Config, facts: &Facts, spec: &mut Spec) -> Result<()> {
     }
     if rights.systemd == Systemd::Always {
         process.env_mut().get_or_insert_default().push(systemd::uuid(&config.id));
-        systemd::prepare(spec.mounts_mut().get_or_insert_default())?;
+        systemd::prepare(spec.mounts_mut().get_or_insert_default(), rights.systemd_size)?;
     }
     spec.set_annotations((!annotations.is_empty()).then_some(annotations));
     for (host, target) in &facts.devices {

@@ -45,11 +45,12 @@ pub fn uuid(id: &ContainerId) -> String {
 }
 
 /// Memory where systemd writes, but for what is mounted already; and a cgroup that it may divide.
-pub fn prepare(mounts: &mut Vec<Mount>) -> Result<()> {
+pub fn prepare(mounts: &mut Vec<Mount>, size: Option<u64>) -> Result<()> {
     for (target, mode) in [("/run", "755"), ("/run/lock", "1777"), ("/tmp", "1777"), ("/var/log/journal", "755")] {
         if mounts.iter().all(|mount| mount.destination() != Path::new(target)) {
             let mode = format!("mode={mode}");
-            let options = ["rw", "nosuid", "nodev", "tmpcopyup", &mode].map(str::to_owned).to_vec();
+            let mut options = ["rw", "nosuid", "nodev", "tmpcopyup", &mode].map(str::to_owned).to_vec();
+            options.extend(size.map(|size| format!("size={size}")));
             mounts.push(
                 MountBuilder::default().destination(target).typ("tmpfs").source("tmpfs").options(options).build()?,
             );

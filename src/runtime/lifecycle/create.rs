@@ -166,6 +166,7 @@ fn begin<'a>(
         trees: &[],
         accounts: None,
         emulator: None,
+        preserved: &[],
         unmonitored: Some(unmonitored),
     };
     runtime::create(&made_of, stdio)

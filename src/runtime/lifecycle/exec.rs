@@ -54,12 +54,13 @@ pub fn exec(container: &Container, process: &Process, options: &ExecOptions) -> 
     };
     let stdio = if terminal { Stdio::Terminal { size: None } } else { own_streams()? };
     let owner = Owner { id: &container.id, bundle: &state.bundle };
+    let preserved: Vec<_> = (3..3 + options.preserve_fds.cast_signed()).collect();
     let target = ExecTarget {
         pidfd: pidfd.as_fd(),
         cgroup: cgroup.as_ref(),
         owner,
         filter: Filter::Spec,
-        preserve_fds: options.preserve_fds,
+        preserved: &preserved,
     };
     let mut child = runtime::exec(target, process, &spec, stdio).with_context(deed)?;
     if let (Some(socket), Some(master)) = (&socket, child.master.take_if(|_| socket.is_some())) {

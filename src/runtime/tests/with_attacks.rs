@@ -123,7 +123,7 @@ fn who_comes_in_cannot_be_traced_or_looked_into() {
                         cgroup: None,
                         filter: Filter::Default,
                         owner: owner(),
-                        preserve_fds: 0,
+                        preserved: &[],
                     };
                     let mut process = spec.process().clone().unwrap();
                     process.set_args(Some(["true".to_owned()].to_vec()));

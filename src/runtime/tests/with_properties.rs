@@ -313,7 +313,7 @@ fn limits_hold_for_one_more_process_too() {
                     cgroup: None,
                     filter: Filter::Default,
                     owner: owner(),
-                    preserve_fds: 0,
+                    preserved: &[],
                 };
                 let mut process = spec.process().clone().unwrap();
                 let script = "ulimit -n; grep -E 'Cpus_allowed_list' /proc/self/status; cat /proc/self/oom_score_adj";
