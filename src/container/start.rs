@@ -489,8 +489,9 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
     timing::phase("exec");
     // Another runtime runs the hooks of its containers itself.
     if foreign.is_none() {
-        hooks::run(&plan.spec, bundle.owner, Point::Poststart, Some(pid))
-            .inspect_err(|_| drop(proc::kill_and_wait(&pidfd, 10_000)))?;
+        hooks::run(&plan.spec, bundle.owner, Point::Poststart, Some(pid)).inspect_err(|_| {
+            proc::kill_and_wait(&pidfd, 10_000);
+        })?;
     }
     tell_outside(&plan.preserved, plan.notifier.as_ref());
     let (listener, notifier) = (Some(listener), plan.notifier);
