@@ -489,13 +489,18 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
     timing::phase("exec");
     // Another runtime runs the hooks of its containers itself.
     if foreign.is_none() {
-        hooks::run(&plan.spec, bundle.owner, Point::Poststart, Some(pid)).inspect_err(|_| {
-            proc::kill_and_wait(&pidfd, 10_000);
-        })?;
+        run_poststart(&plan.spec, bundle.owner, (pid, &pidfd))?;
     }
     tell_outside(&plan.preserved, plan.notifier.as_ref());
-    let (listener, notifier) = (Some(listener), plan.notifier);
-    Ok(Live { notifier, pid, pidfd, foreign, streams, listener, network, fuse, cgroup, started, spec: plan.spec })
+    let (listener, notifier, spec) = (Some(listener), plan.notifier, plan.spec);
+    Ok(Live { notifier, pid, pidfd, foreign, streams, listener, network, fuse, cgroup, started, spec })
+}
+
+/// The hooks after the start; the command ends with one that fails.
+fn run_poststart(spec: &Spec, owner: hooks::Owner<'_>, (pid, pidfd): (i32, &OwnedFd)) -> Result<()> {
+    hooks::run(spec, owner, Point::Poststart, Some(pid)).inspect_err(|_| {
+        proc::kill_and_wait(pidfd, 10_000);
+    })
 }
 
 /// The command runs: let go of what was for it alone, and tell the service manager.
