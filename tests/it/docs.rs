@@ -35,6 +35,11 @@ fn man_pages_are_current() {
         let name = format!("box-{}.1", verb.get_name());
         check(&format!("man/{name}"), &page(verb, &command), &mut stale);
         pages.push(name);
+        for sub in verb.get_subcommands().filter(|sub| sub.get_name() != "help" && !is_known(sub, &command)) {
+            let name = format!("box-{}-{}.1", verb.get_name(), sub.get_name());
+            check(&format!("man/{name}"), &page(sub, &command), &mut stale);
+            pages.push(name);
+        }
     }
     for entry in std::fs::read_dir(root().join("man")).unwrap().flatten() {
         let name = entry.file_name().into_string().unwrap();
@@ -46,6 +51,12 @@ fn man_pages_are_current() {
         stale.is_empty(),
         "not as the declarations say: {stale:?}; write them anew: BLESS=1 cargo test --test it docs"
     );
+}
+
+/// `box container run` is `box run`, and so on: one page is enough.
+fn is_known(sub: &Command, top: &Command) -> bool {
+    let about = |command: &Command| command.get_about().map(ToString::to_string);
+    top.find_subcommand(sub.get_name()).is_some_and(|same| about(same) == about(sub))
 }
 
 #[test]
@@ -172,9 +183,11 @@ fn see_also(command: &Command, top: &Command, out: &mut Vec<u8>) {
     if command.get_name() == "box" {
         pages = vec!["subuid(5)".to_owned(), "slirp4netns(1)".to_owned(), "containers-registries.conf(5)".to_owned()];
     }
-    for sub in command.get_subcommands().filter(|_| command.get_name() != "box") {
-        if top.find_subcommand(sub.get_name()).is_some() {
-            pages.push(format!("box-{}(1)", sub.get_name()));
+    for sub in command.get_subcommands().filter(|sub| command.get_name() != "box" && sub.get_name() != "help") {
+        let own = format!("{}-{}", command.get_name(), sub.get_name());
+        match is_known(sub, top) {
+            true => pages.push(format!("box-{}(1)", sub.get_name())),
+            false => pages.push(format!("box-{own}(1)")),
         }
     }
     let mut roff = Roff::default();

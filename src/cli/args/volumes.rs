@@ -247,7 +247,7 @@ pub struct Import {
     pub source: Option<String>,
 }
 
-/// A volume's name.
+/// Exit with 0 if the volume is there, with 1 if not
 #[derive(Debug, Clone, Default, Args)]
 pub struct One {
     /// Its name, or the beginning of it
@@ -255,7 +255,7 @@ pub struct One {
     pub name: String,
 }
 
-/// Volumes' names.
+/// Print where volumes' files are, or undo `volume mount`
 #[derive(Debug, Clone, Default, Args)]
 #[command(
     long_about = "Prints where each volume's files are. A volume of a folder is always there, so nothing is mounted or \
