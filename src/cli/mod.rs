@@ -35,6 +35,7 @@ mod inspect;
 mod kill;
 mod life;
 mod limits;
+mod live;
 mod load;
 mod login;
 mod logs;

@@ -91,7 +91,8 @@ pub fn terminal_width() -> Option<usize> {
 const NARROWEST: usize = 8;
 
 /// Cut the widest columns but the first and the last, the id and the name, until [`table`] fits into so many columns.
-pub fn fit(rows: &mut [Vec<String>], width: usize) {
+/// Where that is not enough, the columns with these headings are left out, one after the other.
+pub fn fit(rows: &mut [Vec<String>], width: usize, expendable: &[&str]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widest = |rows: &[Vec<String>], column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -107,6 +108,15 @@ pub fn fit(rows: &mut [Vec<String>], width: usize) {
             break;
         };
         widths[column] -= 1;
+    }
+    let headings = rows.first().cloned().unwrap_or_default();
+    if taken(&widths) > width
+        && let Some((heading, others)) = expendable.split_first()
+    {
+        if let Some(column) = headings.iter().position(|text| text == heading) {
+            rows.iter_mut().for_each(|row| drop(row.remove(column)));
+        }
+        return fit(rows, width, others);
     }
     for row in rows {
         for (cell, width) in row.iter_mut().zip(&widths) {
@@ -163,7 +173,7 @@ mod tests {
         ];
         let widest = |width: usize| {
             let mut rows = wide.clone();
-            fit(&mut rows, width);
+            fit(&mut rows, width, &[]);
             let lines = table(&rows);
             lines.lines().map(|line| line.trim_end().chars().count()).max().unwrap_or(0)
         };
@@ -172,8 +182,14 @@ mod tests {
             assert!(widest(width) <= width, "{width}");
         }
         let mut rows = wide.clone();
-        fit(&mut rows, 10);
+        fit(&mut rows, 10, &[]);
         assert!(table(&rows).contains("registry…") || table(&rows).contains("registry."), "{}", table(&rows));
         assert!(table(&rows).contains("0123456789ab") && table(&rows).contains("web"));
+        // What can be spared goes, in its order, and no more than that.
+        for (width, left) in [(40, "CONTAINER ID  COMMAND         NAMES"), (20, "CONTAINER ID  NAMES")] {
+            let mut rows = wide.clone();
+            fit(&mut rows, width, &["IMAGE", "COMMAND"]);
+            assert_eq!(table(&rows).lines().next(), Some(left), "{width}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::args::Globals;
 use super::args::containers::Ps;
+use super::live::Live;
 use super::output::{fit, print, table, terminal_width};
 use super::session;
 use super::template::Format;
@@ -17,6 +18,9 @@ use serde_json::{Value, json};
 /// The kernel's names of namespaces, in the order of podman's columns.
 const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
 
+/// What a terminal that is too narrow for all columns does not show, first to last.
+const EXPENDABLE: [&str; 4] = ["CREATED", "COMMAND", "IMAGE", "PORTS"];
+
 /// How much of a command the table shows.
 const COMMAND_WIDTH: usize = 17;
 
@@ -26,16 +30,17 @@ pub fn ps(args: &Ps, globals: &Globals) -> Result<u8> {
     let engine = session::open(globals)?;
     let format = args.format.as_deref().map(Format::parse).transpose()?;
     let filters = filters.resolve(&engine)?;
+    let live = args.watch.is_some().then(|| Live::begin(true)).transpose()?;
     loop {
         let shown = show(&engine, &rows(&engine, args, &filters), args, format.as_ref())?;
-        let Some(seconds) = args.watch else {
+        let (Some(seconds), Some(live)) = (args.watch, &live) else {
             print(&shown)?;
             return Ok(0);
         };
-        // Home, and what was there before is cleared.
-        print(&format!("\x1b[H\x1b[2J{shown}"))?;
-        let timeout = rustix::event::Timespec { tv_sec: seconds.clamp(1, 86_400) as i64, tv_nsec: 0 };
-        let _ = rustix::event::poll(&mut [], Some(&timeout));
+        live.show(&shown)?;
+        if !live.goes_on(u32::try_from(seconds.clamp(1, 86_400)).unwrap_or(1), None) {
+            return Ok(0);
+        }
     }
 }
 
@@ -107,7 +112,7 @@ fn show(engine: &Engine, rows: &[Summary], args: &Ps, format: Option<&Format>) -
     };
     let mut lines: Vec<Vec<String>> = headings.into_iter().chain(rows.iter().zip(&sizes).map(line)).collect();
     if let Some(width) = terminal_width().filter(|_| !args.no_trunc) {
-        fit(&mut lines, width);
+        fit(&mut lines, width, &EXPENDABLE);
     }
     Ok(table(&lines))
 }

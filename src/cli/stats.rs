@@ -2,6 +2,7 @@
 
 use super::args::Globals;
 use super::args::limits::Stats;
+use super::live::Live;
 use super::output::{print, table};
 use super::session;
 use super::template::Format;
@@ -11,14 +12,9 @@ use crate::base::units::human_size;
 use crate::container::stats::{Usage, cpu_percent, usage};
 use crate::container::{self, Container, Status};
 use crate::engine::Engine;
-use crate::sys::signals::Caught;
-use crate::sys::tty;
-use anyhow::{Context, Result};
-use nix::sys::signal::Signal;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use anyhow::Result;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::os::fd::AsFd;
 
 /// The columns of the table: podman's, each a field.
 const COLUMNS: [(&str, &str); 10] = [
@@ -35,8 +31,6 @@ const COLUMNS: [(&str, &str); 10] = [
 ];
 /// Seconds between two looks.
 const INTERVAL: u32 = 5;
-/// Takes the cursor to the screen's beginning and clears what is there.
-const RESET: &str = "\x1b[H\x1b[2J";
 
 /// `box stats`.
 pub fn stats(args: &Stats, globals: &Globals) -> Result<u8> {
@@ -45,13 +39,7 @@ pub fn stats(args: &Stats, globals: &Globals) -> Result<u8> {
     chosen(&engine, args)?;
     // The processes of those without a cgroup are seen from there.
     engine.enter()?;
-    let redraws = !args.no_stream && !args.no_reset && tty::is_terminal(std::io::stdout().as_fd());
-    // Ctrl-C is how one leaves, so it is no failure.
-    let caught = match args.no_stream {
-        true => None,
-        false => Some(Caught::these(&[Signal::SIGINT, Signal::SIGTERM]).context("cannot catch signals")?),
-    };
-    // After the signals are caught, as its thread must not be the one that they hit.
+    let live = if args.no_stream { None } else { Some(Live::begin(!args.no_reset)?) };
     let format = args.format.as_deref().map(Format::parse).transpose()?;
     let total = memory_of_host();
     let mut before: HashMap<String, Usage> = HashMap::new();
@@ -70,21 +58,15 @@ pub fn stats(args: &Stats, globals: &Globals) -> Result<u8> {
             Some(format) => format.render(&rows, &heading)?,
             None => table(&lines(&rows)),
         };
-        print(&if redraws { format!("{RESET}{text}") } else { text })?;
-        match &caught {
-            Some(caught) if !interrupted(caught, args.interval.unwrap_or(INTERVAL)) => {}
-            _ => return Ok(0),
+        let Some(live) = &live else {
+            print(&text)?;
+            return Ok(0);
+        };
+        live.show(&text)?;
+        if !live.goes_on(args.interval.unwrap_or(INTERVAL), None) {
+            return Ok(0);
         }
     }
-}
-
-/// Wait for the time of the next look; true if a signal came first.
-fn interrupted(caught: &Caught, seconds: u32) -> bool {
-    let timeout = Timespec { tv_sec: seconds.into(), tv_nsec: 0 };
-    let mut fds = [PollFd::from_borrowed_fd(caught.as_fd(), PollFlags::IN)];
-    let _ = rustix::event::poll(&mut fds, Some(&timeout));
-    // Taken, or it would kill us when signals are let through again.
-    caught.next().is_some()
 }
 
 /// The containers to look at now, newest first unless they were named.

@@ -1,13 +1,20 @@
-//! `top`: lists the processes of a container.
+//! `top`: lists the processes of a container, on a terminal again and again.
 
 use super::args::Globals;
 use super::args::life::Top;
+use super::live::{self, Live};
 use super::output::{print, table};
 use super::session;
-use crate::base::error::{Fault, Kind, fault};
+use crate::base::error::{Fault, Kind, fault, kind};
 use crate::base::program;
-use crate::container::{self, top};
+use crate::container::{self, Container, top};
+use crate::engine::Engine;
+use crate::sys::proc;
 use anyhow::{Context, Result};
+use std::os::fd::AsFd;
+
+/// Seconds between two looks.
+const INTERVAL: u32 = 2;
 
 /// `box top`.
 pub fn top(args: &Top, globals: &Globals) -> Result<u8> {
@@ -17,21 +24,60 @@ pub fn top(args: &Top, globals: &Globals) -> Result<u8> {
         true => session::latest(&engine)?,
         false => container::find(&engine, &words.remove(0))?,
     };
-    if let Some(columns) = top::columns(&words) {
-        let heading = columns.iter().map(|column| column.heading.to_owned()).collect();
-        let rows = top::table(&engine, &container, &columns)?;
-        print(&table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>()))?;
+    let shown = Shown::of(&words)?;
+    if args.no_stream || !live::is_terminal() {
+        print(&shown.table(&engine, &container)?)?;
         return Ok(0);
     }
-    if let Some(word) = words.iter().find(|word| word.chars().all(|c| c.is_ascii_alphabetic()) && word.len() > 4) {
-        let text = format!("`{word}` is neither a column nor an option of ps(1)");
-        return Err(Fault::new(Kind::Usage, text).hint("box top --help").into());
+    let run = container.running()?;
+    let live = Live::begin(true)?;
+    let process = proc::open(run.pid, run.pid_started);
+    let mut table = shown.table(&engine, &container)?;
+    loop {
+        live.show(&table)?;
+        if !live.goes_on(args.interval.unwrap_or(INTERVAL), process.as_ref().map(AsFd::as_fd)) {
+            return Ok(0);
+        }
+        table = match shown.table(&engine, &container) {
+            Err(error) if kind(&error) == Kind::WrongState => return Ok(0),
+            table => table?,
+        };
     }
-    let pids = top::processes(&engine, &container)?;
-    for line in top::own_lines(&ps(&words)?, &pids)? {
-        print(&format!("{}\n", super::errors::escape(&line)))?;
+}
+
+/// What is shown of each process.
+enum Shown {
+    Columns(Vec<top::Column>),
+    /// As ps(1) has it, with these words.
+    Ps(Vec<String>),
+}
+
+impl Shown {
+    fn of(words: &[String]) -> Result<Self> {
+        if let Some(columns) = top::columns(words) {
+            return Ok(Self::Columns(columns));
+        }
+        if let Some(word) = words.iter().find(|word| word.chars().all(|c| c.is_ascii_alphabetic()) && word.len() > 4) {
+            let text = format!("`{word}` is neither a column nor an option of ps(1)");
+            return Err(Fault::new(Kind::Usage, text).hint("box top --help").into());
+        }
+        Ok(Self::Ps(words.to_vec()))
     }
-    Ok(0)
+
+    fn table(&self, engine: &Engine, container: &Container) -> Result<String> {
+        match self {
+            Self::Columns(columns) => {
+                let heading = columns.iter().map(|column| column.heading.to_owned()).collect();
+                let rows = top::table(engine, container, columns)?;
+                Ok(table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>()))
+            }
+            Self::Ps(words) => {
+                let pids = top::processes(engine, container)?;
+                let lines = top::own_lines(&ps(words)?, &pids)?;
+                Ok(lines.iter().map(|line| format!("{}\n", super::errors::escape(line))).collect())
+            }
+        }
+    }
 }
 
 /// What the host's ps(1) prints of all processes.

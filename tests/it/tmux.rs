@@ -70,6 +70,18 @@ impl<'a> Tmux<'a> {
         self.await_screen(text, |screen| screen.contains(text));
     }
 
+    /// Wait until the screen does not hold a text any more.
+    #[track_caller]
+    pub fn await_gone(&self, text: &str) {
+        self.await_screen(&format!("no {text}"), |screen| !screen.contains(text));
+    }
+
+    /// Wait until the screen holds so many lines.
+    #[track_caller]
+    pub fn await_lines(&self, count: usize) {
+        self.await_screen(&format!("{count} lines"), |screen| screen.lines().count() == count);
+    }
+
     /// Wait until a line of the screen is this.
     #[track_caller]
     pub fn await_line(&self, text: &str) {

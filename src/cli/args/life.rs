@@ -251,12 +251,19 @@ Columns:
     after_long_help = format!("{TOP_EXAMPLES}\n\n{TOP_DETAILS}\n\n{EXIT_STATUS}"),
     long_about = "Lists the processes of a running container. What stands after CONTAINER are columns, or options of \
                   the host's ps(1), of whose lines those of the container are shown; without either: user pid ppid \
-                  pcpu etime tty time comm."
+                  pcpu etime tty time comm. On a terminal the table stays and is drawn anew until Ctrl-C, or until the \
+                  container ends."
 )]
 pub struct Top {
     /// Of the container made last
     #[arg(short, long)]
     pub latest: bool,
+    /// Once, on a terminal, too
+    #[arg(long)]
+    pub no_stream: bool,
+    /// Seconds between two looks, on a terminal [default: 2]
+    #[arg(short, long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub interval: Option<u32>,
     /// A name or id; then columns, or options of ps(1)
     #[arg(required_unless_present = "latest", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true, value_name = "CONTAINER",
           add = ArgValueCandidates::new(complete::containers))]
