@@ -30,6 +30,14 @@ pub(super) fn died(dirs: &Dirs, container: &Container, code: i32, removed: bool)
     }
 }
 
+/// A program beside a running container has died, and is there again.
+pub(super) fn helper_restart(dirs: &Dirs, container: &Container, helper: &str) {
+    let mut event = event(container, "helper_restart");
+    event.name = super::record::current_name(dirs, container).name;
+    event.attributes.insert("helper".to_owned(), helper.to_owned());
+    events::record(dirs, &[event]);
+}
+
 /// The end of a command in a container.
 pub(super) fn exec_died(dirs: &Dirs, container: &Container, code: i32) {
     events::record(dirs, &[Event { code: Some(code), ..event(container, "exec_died") }]);

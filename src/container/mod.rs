@@ -31,6 +31,7 @@ mod networks;
 mod owners;
 mod passed;
 mod prune;
+mod publish;
 mod pause;
 pub mod record;
 mod remove;

@@ -29,7 +29,8 @@ use crate::sys::proc;
 use anyhow::{Context, Result};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use std::os::unix::fs::MetadataExt;
+use std::io::Seek;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 /// A config or run file is never larger than this.
@@ -150,8 +151,7 @@ impl Container {
     pub fn status(&self) -> Status {
         let lock = self.lock_path();
         if let Some(file) = held(&lock) {
-            let run = read_file_limited(file, LIMIT).ok().and_then(|bytes| serde_json::from_slice::<Run>(&bytes).ok());
-            return match run {
+            return match read_run(&file) {
                 Some(run) if run.waits.is_some() => Status::Restarting(run),
                 Some(mut run) => {
                     run.paused = run.cgroup.as_ref().is_some_and(Cgroup::is_frozen);
@@ -207,6 +207,17 @@ impl Container {
         std::fs::write(&path, serde_json::to_vec(run)?).with_context(|| format!("cannot write `{}`", path.display()))
     }
 
+    /// Write it anew while others may read it: by one write, which leaves no rest of the old text. The caller holds the
+    /// lock.
+    pub fn rewrite_run(&self, run: &Run) -> Result<()> {
+        let deed = || format!("cannot write `{}`", self.lock_path().display());
+        let file = std::fs::OpenOptions::new().write(true).open(self.lock_path()).with_context(deed)?;
+        let mut bytes = serde_json::to_vec(run)?;
+        let length = usize::try_from(file.metadata().with_context(deed)?.len())?;
+        bytes.resize(bytes.len().max(length), b' ');
+        file.write_all_at(&bytes, 0).with_context(deed)
+    }
+
     /// Take the container away: the name first, which uncommits it, then all else. Needs no free space. Returns whether
     /// all of it is gone: what is large is left to [`crate::base::temp::reap`].
     pub fn delete(&self, dirs: &Dirs) -> Result<bool> {
@@ -250,6 +261,19 @@ impl Container {
             }
         }
     }
+}
+
+/// The run that a lock's text tells of. Text that makes no sense is just being written anew.
+fn read_run(file: &std::fs::File) -> Option<Run> {
+    for _ in 0..100 {
+        let bytes = read_file_limited(file.try_clone().ok()?, LIMIT).ok()?;
+        match serde_json::from_slice(&bytes) {
+            Ok(run) => return Some(run),
+            Err(_) if bytes.is_empty() => return None,
+            Err(_) => (&*file).rewind().ok()?,
+        }
+    }
+    None
 }
 
 /// How a run whose monitor vanished is told.

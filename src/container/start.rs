@@ -284,7 +284,7 @@ fn check_preserved(container: &Container, preserved: &[RawFd]) -> Result<()> {
 }
 
 /// The container whose monitor this is.
-fn owner(engine: &Engine, pid: i32) -> Option<String> {
+pub(super) fn owner(engine: &Engine, pid: i32) -> Option<String> {
     let running = super::list(engine).into_iter().find(|row| row.run().is_some_and(|run| run.monitor == pid))?;
     Some(running.container.config.name)
 }
@@ -312,7 +312,7 @@ fn supervise(
     // The invocation prints what came before.
     timing::take();
     timing::phase("monitor");
-    let mut live = match begin(container, plan) {
+    let mut live = match begin(dirs, container, plan) {
         Ok(live) => live,
         Err(error) => {
             abandon(dirs, container);
@@ -342,7 +342,7 @@ fn supervise(
             if let Some(finished) = finished {
                 finished.announce(end);
             }
-            match again.follows(container, &exit).then(|| rerun(container, anew, again.times)) {
+            match again.follows(container, &exit).then(|| rerun(dirs, container, anew, again.times)) {
                 Some(Ok(next)) => {
                     happened::tell(dirs, container, &["restart", "start"]);
                     live = next;
@@ -363,10 +363,15 @@ fn supervise(
 }
 
 /// One more run, by the monitor itself.
-fn rerun<'a>(container: &'a Container, anew: &dyn Fn() -> Result<Plan>, times: u32) -> Result<Live<'a>> {
+fn rerun<'a>(
+    dirs: &'a Dirs,
+    container: &'a Container,
+    anew: &dyn Fn() -> Result<Plan>,
+    times: u32,
+) -> Result<Live<'a>> {
     let plan = anew()?;
     again::forget_health(container);
-    begin(container, Plan { restarts: times, ..plan })
+    begin(dirs, container, Plan { restarts: times, ..plan })
 }
 
 /// The last act: the end is written, or the container removed; then the lock goes, before anybody hears of the end, as
@@ -416,7 +421,7 @@ struct Live<'a> {
 }
 
 /// From the prepared folders to a command that runs: the list of a container's birth.
-fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
+fn begin<'a>(dirs: &'a Dirs, container: &'a Container, plan: Plan) -> Result<Live<'a>> {
     let config = &container.config;
     // Clients may come as soon as the start is reported.
     let listener = monitor::listen(&container.socket())?;
@@ -463,7 +468,7 @@ fn begin(container: &Container, plan: Plan) -> Result<Live<'_>> {
     }
     timing::phase("clone init");
     cgroup.leave()?;
-    let mut network = network_live::Live::begin(container, plan.listeners, plan.network, &mut starting)?;
+    let mut network = network_live::Live::begin(dirs, container, plan.listeners, plan.network, &mut starting)?;
     let pid = starting.pid();
     if let Some(master) = starting.ready()? {
         streams = Some(Streams::Terminal(master));
@@ -592,7 +597,11 @@ impl monitor::Attendant for Attending<'_, '_> {
         self.network.changed();
     }
 
+    fn ask(&mut self, request: &[u8], fds: Vec<OwnedFd>) -> Result<()> {
+        self.network.ask(request, fds)
+    }
+
     fn tick(&mut self) -> Option<i64> {
-        self.watch.tick()
+        self.watch.tick().into_iter().chain(self.network.tick()).min()
     }
 }

@@ -1,16 +1,18 @@
-//! `update`: changes a container's limits, at once if it runs; and its limits, restart policy, health check and
-//! variables for later starts.
+//! `update`: changes a container's limits and published ports, at once if it runs; and its limits, ports, restart
+//! policy, health check and variables for later starts.
 //!
 //! The config is written once; what has changed since stands beside it, in `containers/<id>/limits.json`.
 
 use super::environment;
 use super::life::{HealthWords, Healthcheck, Life, RestartPolicy};
 use super::limits::{self, Cgroups, Limits, Resources, Ulimit};
+use super::publish;
 use super::record::{Container, Status};
 use crate::base::error::{Kind, fault};
 use crate::base::fs::{Durability, read_limited, replace};
 use crate::base::lock::{Lock, Share};
 use crate::engine::Engine;
+use crate::network::PortMapping;
 use crate::runtime::cgroup::{self, Driver};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,8 @@ struct Updates {
     life: Option<Life>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     env: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ports: Option<Vec<PortMapping>>,
 }
 
 /// What is to change; what it does not mention stays.
@@ -44,6 +48,10 @@ pub struct Changes {
     pub unset_env: Vec<String>,
     /// `--ulimit`, likewise.
     pub ulimits: Vec<Ulimit>,
+    /// `--publish-add`, at once.
+    pub publish: Vec<PortMapping>,
+    /// `--publish-rm`, likewise: a host's port of 0 and a missing address mean any.
+    pub unpublish: Vec<PortMapping>,
 }
 
 impl Container {
@@ -55,6 +63,7 @@ impl Container {
             self.config.limits = updates.limits;
             self.config.life = updates.life.unwrap_or(self.config.life);
             self.config.env = updates.env.unwrap_or(self.config.env);
+            self.config.ports = updates.ports.unwrap_or(self.config.ports);
         }
         self
     }
@@ -62,14 +71,15 @@ impl Container {
 
 /// Change a container.
 ///
-/// Errors: limits that the container does not have a cgroup for, and what the kernel refuses; nothing is kept then.
+/// Errors: limits that the container does not have a cgroup for, ports that are taken, and what the kernel refuses;
+/// nothing is kept then.
 pub fn update(engine: &Engine, container: &Container, changes: Changes) -> Result<()> {
     let deed = || format!("cannot update container `{}`", container.config.name);
     // One at a time; the container's own lock is its monitor's.
     let _lock = Lock::acquire(&container.dir.join("config.lock"), Share::Exclusive).with_context(deed)?;
     let container = container.clone().with_updates();
     let config = &container.config;
-    let mut updates = Updates { limits: config.limits.clone(), life: None, env: None };
+    let mut updates = Updates { limits: config.limits.clone(), life: None, env: None, ports: None };
     let asks_for_limits = changes.resources != Resources::default();
     updates.limits.resources = changes.resources.over(updates.limits.resources);
     updates.limits.ulimits.retain(|old| !changes.ulimits.iter().any(|new| new.name == old.name));
@@ -84,9 +94,13 @@ pub fn update(engine: &Engine, container: &Container, changes: Changes) -> Resul
     let mut env = config.env.clone();
     env.retain(|entry| !changes.unset_env.iter().any(|name| entry.split('=').next() == Some(name)));
     environment::extend(&mut env, &[], &changes.env).with_context(deed)?;
-    (updates.life, updates.env) = (Some(life), Some(env));
+    (updates.life, updates.env, updates.ports) = (Some(life), Some(env), Some(config.ports.clone()));
     if asks_for_limits {
         apply(engine, &container, &updates.limits).with_context(deed)?;
+    }
+    if !changes.publish.is_empty() || !changes.unpublish.is_empty() {
+        let ports = publish::change(engine, &container, changes.publish, &changes.unpublish).with_context(deed)?;
+        updates.ports = Some(ports);
     }
     replace(&container.dir.join(FILE), &serde_json::to_vec(&updates)?, Durability::Synced).with_context(deed)
 }

@@ -122,6 +122,28 @@ pub fn signal(connection: &UnixStream, signal: i32) -> Result<()> {
     wire::send(connection, Type::Signal, &signal.to_le_bytes(), &[]).context("cannot reach the container's monitor")
 }
 
+/// Ask the monitor's attendant for something, with at most [`wire::MAX_FDS`] descriptors, and wait for the answer.
+///
+/// Errors: the attendant's; that the container has ended.
+pub fn ask(connection: &UnixStream, request: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    let deed = "cannot reach the container's monitor";
+    wire::send(connection, Type::Ask, request, fds).context(deed)?;
+    let mut inbox = Inbox::new(MAX_REPLY);
+    loop {
+        let open = inbox.fill(connection.as_fd()).context(deed)?;
+        while let Some(frame) = inbox.next().context("cannot understand the monitor")? {
+            match frame.kind {
+                Type::Done => return Ok(()),
+                Type::Failed => return Err(crate::base::error::decode(&frame.payload)),
+                _ => {}
+            }
+        }
+        if !open {
+            return Err(fault(Kind::WrongState, "the container has just ended"));
+        }
+    }
+}
+
 /// The monitor, once it has answered.
 pub(super) struct Peer {
     connection: UnixStream,

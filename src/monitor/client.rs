@@ -62,18 +62,35 @@ impl Client {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(false) | Err(_) => self.gone = true,
         }
-        // Nobody sends us descriptors.
-        drop(self.inbox.take_fds());
         loop {
             match self.inbox.next() {
                 Ok(Some(frame)) => frames.push(frame),
-                Ok(None) => return frames,
+                Ok(None) => {
+                    // They belong to what is asked, and to nothing else.
+                    if self.inbox.is_empty() && frames.iter().all(|frame| frame.kind != Type::Ask) {
+                        drop(self.inbox.take_fds());
+                    }
+                    return frames;
+                }
                 Err(_) => {
                     self.gone = true;
                     return frames;
                 }
             }
         }
+    }
+
+    /// The descriptors beside what it asks.
+    pub fn take_fds(&mut self) -> Vec<OwnedFd> {
+        self.inbox.take_fds()
+    }
+
+    /// Say whether what it asked is done.
+    pub fn reply(&self, result: &anyhow::Result<()>) {
+        let _ = match result {
+            Ok(()) => wire::send(&self.connection, Type::Done, &[], &[]),
+            Err(error) => wire::send(&self.connection, Type::Failed, &crate::base::error::encode(error), &[]),
+        };
     }
 
     /// Answer its greeting: make its pipes for the streams that are open and lend it the way in.

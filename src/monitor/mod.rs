@@ -20,6 +20,8 @@
 //!    ── Resize [rows, cols] ────────────►
 //!    ── Signal [number] ────────────────►  for init, through its pidfd
 //!    ── StdinEnd ───────────────────────►  closes the container's stdin if it was opened for one client
+//!    ── Ask [request] + descriptors ────►  for the attendant
+//!    ◄── Done, or Failed ────────────────  its answer
 //!    ◄── Exited [code, whether for want of memory]  all output is in the pipes by then
 //! ```
 //!
@@ -41,7 +43,7 @@ pub mod terminal;
 mod tests;
 mod wire;
 
-pub use attach::{AttachOptions, Outcome, Waited, attach, signal, wait};
+pub use attach::{AttachOptions, Outcome, Waited, ask, attach, signal, wait};
 pub use detach::parse_detach_keys;
 pub use fork::{fork, fork_with};
 pub use logs::{Driver, LogConfig, Stream};
@@ -49,4 +51,4 @@ pub use serve::{Attendant, Finished, Session, serve};
 pub use socket::{connect, is_trusted, listen};
 pub use start::{await_started, report_failed, report_started};
 pub use stdio::{PipesForContainer, Streams, pipes};
-pub use wire::End;
+pub use wire::{End, MAX_FDS};

@@ -64,6 +64,12 @@ pub trait Attendant {
     /// The descriptor can be read, or is at its end.
     fn ready(&mut self) {}
 
+    /// A client asks for something that is not about streams. Errors: what it is told.
+    fn ask(&mut self, request: &[u8], fds: Vec<OwnedFd>) -> Result<()> {
+        let _ = (request, fds);
+        bail!("nobody here can do that")
+    }
+
     /// Do what is due; in how many nanoseconds to come again, if at all.
     fn tick(&mut self) -> Option<i64> {
         None
@@ -364,6 +370,10 @@ impl Monitor<'_> {
                     self.stdin = None;
                 }
                 client.has_stdin = false;
+            }
+            Type::Ask => {
+                let fds = client.take_fds();
+                client.reply(&self.attendant.ask(&frame.payload, fds));
             }
             _ => client.gone = true,
         }

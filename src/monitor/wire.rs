@@ -14,12 +14,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Bytes before the payload.
 pub const HEADER: usize = 8;
-/// The longest payload that a client may send to the monitor.
-pub const MAX_REQUEST: usize = 16;
+/// The longest payload that a client may send to the monitor: what it asks the attendant.
+pub const MAX_REQUEST: usize = 32 * 1024;
 /// The longest payload that the monitor sends: a failure with its texts.
 pub const MAX_REPLY: usize = 64 * 1024;
-/// Descriptors beside one frame, at most.
-const MAX_FDS: usize = 3;
+/// Descriptors beside one frame, at most (`SCM_MAX_FD` of the kernel is 253).
+pub const MAX_FDS: usize = 250;
 
 /// What a frame says. Those above 100 go from the monitor to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Type {
     Signal = 3,
     /// The client's standard input has ended.
     StdinEnd = 4,
+    /// Something that is the attendant's business, with descriptors beside it.
+    Ask = 5,
     /// The container runs. Payload: phases for `--timing`.
     Started = 101,
     /// It does not. Payload: the error.
@@ -41,6 +43,8 @@ pub enum Type {
     Streams = 103,
     /// The container has ended ([`End`]).
     Exited = 104,
+    /// What was asked of the attendant is done; [`Type::Failed`] if it is not.
+    Done = 105,
 }
 
 impl Type {
@@ -50,10 +54,12 @@ impl Type {
             Self::Resize,
             Self::Signal,
             Self::StdinEnd,
+            Self::Ask,
             Self::Started,
             Self::Failed,
             Self::Streams,
             Self::Exited,
+            Self::Done,
         ];
         all.into_iter().find(|known| *known as u8 == byte)
     }
@@ -196,6 +202,11 @@ impl Inbox {
         Ok(Some(frame))
     }
 
+    /// Whether no part of a frame waits for its rest.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The descriptors that have come so far.
     pub fn take_fds(&mut self) -> Vec<OwnedFd> {
         std::mem::take(&mut self.fds)
@@ -255,7 +266,7 @@ mod tests {
     fn a_wrong_frame_is_an_error() {
         for bytes in [
             b"\x09\0\0\0\0\0\0\0".as_slice(),
-            b"\x02\0\0\0\x11\0\0\0".as_slice(),
+            b"\x02\0\0\0\x01\x80\0\0".as_slice(),
             b"\x02\0\0\0\xff\xff\xff\xff".as_slice(),
             b"\x02\x01\0\0\0\0\0\0".as_slice(),
         ] {

@@ -10,7 +10,7 @@ use anyhow::Result;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -26,6 +26,38 @@ pub struct Listener {
     pub(super) protocol: Protocol,
     pub(super) ipv6: bool,
     pub(super) container_port: u16,
+    /// The host's address and port, as the mapping has them.
+    host: (Option<IpAddr>, u16),
+}
+
+impl Listener {
+    /// One that somebody else has made by [`bind_ports`] for this mapping.
+    pub fn received(socket: OwnedFd, mapping: &PortMapping, ipv6: bool) -> Self {
+        let host = (mapping.host_ip, mapping.host_port);
+        Self { socket, protocol: mapping.protocol, ipv6, container_port: mapping.container_port, host }
+    }
+
+    /// Whether it listens for this mapping.
+    pub fn is_of(&self, mapping: &PortMapping) -> bool {
+        self.host == (mapping.host_ip, mapping.host_port)
+            && (self.container_port, self.protocol) == (mapping.container_port, mapping.protocol)
+    }
+
+    /// Whether it listens for IPv6.
+    pub fn is_ipv6(&self) -> bool {
+        self.ipv6
+    }
+
+    /// The same socket once more.
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()?, ..*self })
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 /// Listen on all published ports, or on none. Ports that were left open are decided and written to `ports`.
@@ -72,18 +104,21 @@ fn bind_mapping(mapping: &PortMapping) -> Result<(u16, Vec<Listener>), Errno> {
 
 /// Listen on one port, on every address that the mapping means. Port 0: any.
 fn bind_port(mapping: &PortMapping, port: u16) -> Result<(u16, Vec<Listener>), Errno> {
-    let listener =
-        |socket, ipv6| Listener { socket, protocol: mapping.protocol, ipv6, container_port: mapping.container_port };
+    let (protocol, container_port) = (mapping.protocol, mapping.container_port);
+    let listener = |socket, ipv6, port| {
+        let host = (mapping.host_ip, port);
+        Listener { socket, protocol, ipv6, container_port, host }
+    };
     let ip = mapping.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let socket = bind_socket(mapping.protocol, SocketAddr::new(ip, port))?;
     let port = match port {
         0 => SocketAddr::try_from(rustix::net::getsockname(&socket)?).map_err(|_| Errno::AFNOSUPPORT)?.port(),
         port => port,
     };
-    let mut listeners = vec![listener(socket, ip.is_ipv6())];
+    let mut listeners = vec![listener(socket, ip.is_ipv6(), port)];
     if mapping.host_ip.is_none() {
         match bind_socket(mapping.protocol, SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)) {
-            Ok(socket) => listeners.push(listener(socket, true)),
+            Ok(socket) => listeners.push(listener(socket, true, port)),
             // The host has no IPv6, or has it disabled.
             Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {}
             Err(errno) => return Err(errno),

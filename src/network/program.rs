@@ -104,6 +104,11 @@ fn become_program(
 }
 
 impl Program {
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Wait until the interface is up. On failure it is gone, and the error says why and what helps.
     pub fn wait_ready(&mut self) -> Result<()> {
         let mut fds = [PollFd::new(&self.ready, PollFlags::IN)];
@@ -153,23 +158,35 @@ impl Program {
 
 /// A helper that lives shorter than this, in nanoseconds, did not work at all.
 const QUICK_DEATH: i64 = 1_000_000_000;
-/// After so many of those in a row, no further one is started.
-const MAX_QUICK_DEATHS: u32 = 5;
+/// After so many of those in a row the next ones wait a little, so that no processor is busy with starting them.
+const QUICK_DEATHS: u32 = 5;
+/// How long, in nanoseconds; what was started is back within a second all the same.
+const PAUSE: i64 = 250_000_000;
+/// The longest pause before one is tried that could not be started: twice the one before, up to this.
+const LONGEST_PAUSE: i64 = 30_000_000_000;
 
-/// How often helpers have died, to know when to give up.
+/// How often helpers have died, to know how soon the next ones are started.
 #[derive(Debug, Default)]
 pub struct Deaths {
     last: i64,
     quick: u32,
+    failed: u32,
 }
 
 impl Deaths {
-    /// One has died: whether another may be started.
-    pub fn again(&mut self) -> bool {
+    /// One that worked has died: nanoseconds to wait before another is started.
+    pub fn died(&mut self) -> i64 {
         let now = timing::now();
-        self.quick = if now - self.last < QUICK_DEATH { self.quick + 1 } else { 0 };
-        self.last = now;
-        self.quick <= MAX_QUICK_DEATHS
+        self.quick = if now - self.last < QUICK_DEATH { self.quick.saturating_add(1) } else { 0 };
+        (self.last, self.failed) = (now, 0);
+        if self.quick <= QUICK_DEATHS { 0 } else { PAUSE }
+    }
+
+    /// One could not be started: nanoseconds to wait before it is tried again.
+    pub fn failed(&mut self) -> i64 {
+        let pause = PAUSE.saturating_mul(1 << self.failed.min(16)).min(LONGEST_PAUSE);
+        self.failed = self.failed.saturating_add(1);
+        pause
     }
 }
 
@@ -206,6 +223,16 @@ pub(super) fn failure(name: &str, message: &str, ended: Option<Ended>, tun: &Pat
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_dies_is_back_within_a_second_and_what_cannot_start_is_tried_ever_less() {
+        let mut deaths = Deaths::default();
+        assert!((0..100).all(|round| deaths.died() <= if round < 5 { 0 } else { PAUSE }));
+        let pauses: Vec<i64> = (0..9).map(|_| deaths.failed() / 1_000_000).collect();
+        assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+        deaths.died();
+        assert_eq!(deaths.failed(), PAUSE);
+    }
 
     #[test]
     fn failures_name_their_fix() {

@@ -90,6 +90,7 @@ mod port;
 mod ports;
 mod login;
 mod ps;
+mod publish;
 mod pull;
 mod push;
 mod rename;

@@ -131,35 +131,60 @@ fn the_default_network_leads_out_but_not_to_the_hosts_loopback() {
     serving.join().unwrap();
 }
 
-/// Helpers that are killed come back: the way out and the way in work again.
+/// Helpers that are killed come back, however often: the way out and the way in work again, and each is told.
 #[test]
 fn killed_helpers_come_back() {
     let env = TestEnv::with_image();
-    let port = free_port().to_string();
-    env.box_(&["run", "-d", "--name", "c", "-p", &format!("127.0.0.1:{port}:80"), "t", "listen", "tcp", "80"]).ok();
-    let helper = |word: &str| env.processes().into_iter().find(|process| process.words.contains(word)).map(|p| p.pid);
-    let monitor: i32 = env.inspect("c", "{{.State.ConmonPid}}").parse().unwrap();
-    // The forwarder is a fork of the monitor, with its words.
-    let parent = |pid: i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok()).unwrap_or(0)
-    };
-    let forwarder = || {
-        let of_monitor =
-            |process: &crate::leak::Process| parent(process.pid) == monitor && process.words.contains(" run ");
-        env.processes().into_iter().find(of_monitor).map(|process| process.pid)
-    };
-    let answers = || TcpStream::connect(format!("127.0.0.1:{port}")).is_ok();
-    eventually("the port to answer", answers);
-    let first = helper("slirp4netns").expect("a slirp4netns");
-    crate::leak::kill(first);
-    eventually("another slirp4netns", || helper("slirp4netns").is_some_and(|pid| pid != first));
-    eventually("its interface", || env.box_(&["exec", "c", "interfaces"]).out().contains("tap0 up"));
-    let first = forwarder().expect("a forwarder");
-    crate::leak::kill(first);
-    eventually("another forwarder", || forwarder().is_some_and(|pid| pid != first));
-    eventually("the port to answer again", answers);
-    env.box_(&["rm", "-f", "-t", "0", "c"]).ok();
+    let rounds: usize = std::env::var("BOX_TEST_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    for mode in ["slirp4netns", "pasta"] {
+        if mode == "pasta" && !std::path::Path::new("/usr/bin/pasta").exists() {
+            skip!("pasta is not installed");
+        }
+        let run = ["run", "-d", "--name", mode, "--network", mode, "-p", "127.0.0.1::80", "t", "listen", "tcp", "80"];
+        env.box_(&run).ok();
+        let monitor: i32 = env.inspect(mode, "{{.State.ConmonPid}}").parse().unwrap();
+        let port = crate::network::host_port(&env, mode, "80/tcp");
+        // The forwarder is a fork of the monitor, with its words.
+        let child = |word: &str| {
+            let fits = |process: &crate::leak::Process| {
+                parent(process.pid) == monitor && process.words.starts_with(word) == (word == mode)
+            };
+            let words = |process: &crate::leak::Process| word == mode || process.words.contains(" run ");
+            env.processes().into_iter().find(|process| fits(process) && words(process)).map(|process| process.pid)
+        };
+        let interface = if mode == "pasta" { "eth0 up" } else { "tap0 up" };
+        let answers = || {
+            let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+            let mut answer = String::new();
+            stream.write_all(b"x").is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.ends_with("\nx")
+        };
+        // Whoever asks is told of each death, once the helper is there again.
+        let told = |helper: &str| {
+            let filter = format!("container={mode}");
+            let words = ["events", "--stream=false", "--filter", "event=helper_restart", "--filter", &filter];
+            let told = env.box_(&[&words[..], &["--format", "{{.Attributes.helper}}"]].concat()).ok();
+            told.lines().filter(|line| *line == helper).count()
+        };
+        eventually("the port to answer", answers);
+        for round in 1..=rounds {
+            for helper in [mode, "ports"] {
+                let first = child(helper).unwrap_or_else(|| panic!("no {helper}"));
+                crate::leak::kill(first);
+                eventually(&format!("word of another {helper}"), || told(helper) == round);
+                assert_ne!(child(helper), Some(first));
+                eventually("the port to answer again", answers);
+            }
+            assert!(env.box_(&["exec", mode, "interfaces"]).ok().contains(interface));
+        }
+        assert!(env.processes().iter().filter(|process| parent(process.pid) == monitor).count() <= 3, "leaked");
+        env.box_(&["rm", "-f", "-t", "0", mode]).ok();
+        eventually("their end", || child(mode).is_none() && child("ports").is_none());
+    }
+}
+
+fn parent(pid: i32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok()).unwrap_or(0)
 }
 
 /// The address that the host would use to reach others; nothing is sent.
@@ -168,19 +193,6 @@ fn outer_address() -> Option<std::net::IpAddr> {
     socket.connect("192.0.2.1:9").ok()?;
     let address = socket.local_addr().ok()?.ip();
     (!address.is_loopback()).then_some(address)
-}
-
-#[test]
-fn the_helpers_death_is_mended() {
-    let env = TestEnv::with_image();
-    env.box_(&["run", "-d", "--name", "web", "t", "pause"]).ok();
-    let slirp = || env.processes().into_iter().find(|process| process.words.contains("slirp4netns"));
-    let first = slirp().expect("slirp4netns runs");
-    crate::leak::kill(first.pid);
-    eventually("another slirp4netns", || slirp().is_some_and(|other| other.pid != first.pid));
-    eventually("the interface", || env.box_(&["exec", "web", "interfaces"]).ok().contains("tap0 up"));
-    env.box_(&["rm", "-f", "-t", "0", "web"]).ok();
-    eventually("its end", || slirp().is_none());
 }
 
 #[test]

@@ -113,17 +113,18 @@ const UPDATE_EXAMPLES: &str = "\
 Examples:
   box update --memory 256m --cpus 0.5 web
   box update --pids-limit -1 web    no limit any more
-  box update --restart always web   from its next start on";
+  box update --restart always web   from its next start on
+  box update --publish-add 8080:80 web   at once; --publish-rm 8080:80 takes it away";
 
-/// Change the limits of containers, and what holds for later starts
+/// Change the limits and published ports of containers, and what holds for later starts
 #[derive(Debug, Clone, Default, Args)]
 #[command(
     mut_args = switches,
     override_usage = "box update [OPTIONS] CONTAINER",
     after_help = UPDATE_EXAMPLES,
     after_long_help = format!("{UPDATE_EXAMPLES}\n\n{EXIT_STATUS}"),
-    long_about = "Changes a container and prints what was typed for it: its limits at once if it is running and for later \
-                  starts; its variables, ulimits and health check from its next start on, and so its restart policy, \
+    long_about = "Changes a container and prints what was typed for it: its limits and published ports at once if it is \
+                  running and for later starts; its variables, ulimits and health check from its next start on, and so its restart policy, \
                   unless it has one already. What is not mentioned stays as it is."
 )]
 pub struct Update {
@@ -133,6 +134,12 @@ pub struct Update {
     /// Start it again when it ends: no, on-failure[:TIMES], always or unless-stopped
     #[arg(long, value_name = "POLICY")]
     pub restart: Option<String>,
+    /// Publish one more port, as `run -p` does; connections that are there go on
+    #[arg(long, value_name = "[[IP:]HOST:]PORT[/PROTOCOL]")]
+    pub publish_add: Vec<String>,
+    /// Publish a port no more: the container's, or more of what was published
+    #[arg(long, value_name = "[[IP:]HOST:]PORT[/PROTOCOL]")]
+    pub publish_rm: Vec<String>,
     /// Set a variable: NAME=VALUE, or NAME to copy it from here
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,

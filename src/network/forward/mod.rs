@@ -7,6 +7,9 @@
 //! that listens on the container's loopback alone is not published. One thread, one epoll; TCP goes by splice(2) and
 //! is never copied; descriptors and memory are bounded. It keeps the two capabilities that another's address takes,
 //! and ends with the monitor.
+//!
+//! Where the ports change, another forwarder takes the listeners over and this one retires: it goes on with the
+//! connections that it has, and ends with the last of them.
 
 mod slab;
 mod target;
@@ -16,18 +19,19 @@ mod udp;
 use super::addresses::{Targets, lead_back};
 use super::{Listener, Protocol};
 use crate::base::error::{Kind, fault};
-use crate::base::signal::SIGKILL;
+use crate::base::signal::{SIGKILL, SIGTERM};
 use crate::sys::descriptors::close_all_but;
 use crate::sys::process;
+use crate::sys::signals::{self, Caught};
 use anyhow::{Context, Result};
 use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use target::Target;
 use tcp::Tcp;
 use udp::Udp;
@@ -38,6 +42,8 @@ const RESERVED_DESCRIPTORS: u64 = 32;
 const MAX_DESCRIPTORS: u64 = 65536;
 /// Events taken from the kernel at once.
 const BATCH: usize = 64;
+/// A forwarder that retires lets go of its ports within a batch of events; one that does not is stuck.
+const RETIRING: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
 /// A running forwarder, a child of the caller. It outlives this value; it ends by [`Forwarder::stop`] or with the
 /// caller.
@@ -46,6 +52,8 @@ pub struct Forwarder {
     /// Its process.
     pub pid: i32,
     pidfd: OwnedFd,
+    /// Its other end is closed when it has let go of the ports.
+    holds_ports: OwnedFd,
 }
 
 impl Forwarder {
@@ -53,6 +61,13 @@ impl Forwarder {
     pub fn stop(self) {
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
         let _ = process::wait(self.pid);
+    }
+
+    /// Have it let go of its ports, and end when its last connection does. Returns when the ports are let go of.
+    pub fn retire(&self) {
+        if signals::send(self.pidfd.as_fd(), SIGTERM).is_ok() {
+            let _ = poll(&mut [PollFd::new(&self.holds_ports, PollFlags::IN)], Some(&RETIRING));
+        }
     }
 }
 
@@ -69,6 +84,7 @@ pub fn forward(listeners: &[Listener], netns: BorrowedFd<'_>, neighbours: bool) 
         None => {
             let served = Server::settle(listeners, netns, neighbours, &ready_theirs).and_then(|mut server| {
                 rustix::io::write(&ready_theirs, b"\n")?;
+                server.holds_ports = Some(ready_theirs.try_clone()?);
                 // The last descriptor that is not part of the work; never dropped twice, as we do not return.
                 close_all_but(&server.descriptors())?;
                 server.run()
@@ -76,7 +92,7 @@ pub fn forward(listeners: &[Listener], netns: BorrowedFd<'_>, neighbours: bool) 
             if let Err(error) = &served {
                 let _ = rustix::io::write(&ready_theirs, format!("{error:#}").as_bytes());
             }
-            process::exit_now(1)
+            process::exit_now(i32::from(served.is_err()))
         }
         Some(child) => {
             drop(ready_theirs);
@@ -84,7 +100,7 @@ pub fn forward(listeners: &[Listener], netns: BorrowedFd<'_>, neighbours: bool) 
             let length = rustix::io::retry_on_intr(|| rustix::io::read(&ready, &mut answer)).unwrap_or(0);
             let answer = answer.get(..length).unwrap_or_default();
             if answer == b"\n" {
-                return Ok(Forwarder { pid: child.pid, pidfd: child.pidfd });
+                return Ok(Forwarder { pid: child.pid, pidfd: child.pidfd, holds_ports: ready });
             }
             let _ = process::wait(child.pid);
             let reason = String::from_utf8_lossy(answer);
@@ -99,6 +115,8 @@ enum Token {
     Listener(usize),
     Tcp(usize),
     Udp(usize),
+    /// The signal to retire.
+    Retire,
 }
 
 impl Token {
@@ -109,6 +127,7 @@ impl Token {
             Self::Listener(index) => (0, index),
             Self::Tcp(index) => (1, index),
             Self::Udp(index) => (2, index),
+            Self::Retire => (3, 0),
         };
         epoll::EventData::new_u64(kind << Self::SHIFT | index as u64)
     }
@@ -118,7 +137,8 @@ impl Token {
         match data.u64() >> Self::SHIFT {
             0 => Self::Listener(index),
             1 => Self::Tcp(index),
-            _ => Self::Udp(index),
+            2 => Self::Udp(index),
+            _ => Self::Retire,
         }
     }
 }
@@ -128,16 +148,19 @@ fn is_scarcity(errno: Errno) -> bool {
     matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
 }
 
-struct Server<'a> {
+struct Server {
     epoll: OwnedFd,
-    listeners: &'a [Listener],
+    listeners: Vec<Listener>,
+    retire: Caught,
+    /// Closed when we retire; absent from then on.
+    holds_ports: Option<OwnedFd>,
     tcp: Tcp,
     udp: Udp,
 }
 
-impl<'a> Server<'a> {
+impl Server {
     /// In the child: become a process that can do nothing but forward.
-    fn settle(listeners: &'a [Listener], netns: BorrowedFd<'_>, neighbours: bool, ready: &OwnedFd) -> Result<Self> {
+    fn settle(listeners: &[Listener], netns: BorrowedFd<'_>, neighbours: bool, ready: &OwnedFd) -> Result<Self> {
         rustix::thread::move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))
             .context("cannot join the container's network namespace")?;
         let mut keep: Vec<i32> = listeners.iter().map(|listener| listener.socket.as_raw_fd()).collect();
@@ -152,6 +175,9 @@ impl<'a> Server<'a> {
         let _ = rustix::process::chdir("/");
         let _ = rustix::thread::set_name(c"box-ports");
         nix::sys::signal::SigSet::empty().thread_set_mask().context("cannot unblock signals")?;
+        let retire = Caught::these(&[nix::sys::signal::Signal::SIGTERM]).context("cannot catch signals")?;
+        // Our own, to be closed one day.
+        let listeners = listeners.iter().map(Listener::try_clone).collect::<Result<Vec<_>, _>>()?;
         let targets = Targets::of_this_namespace().context("cannot read the container's addresses")?;
         let ports: Vec<(Protocol, u16)> =
             listeners.iter().map(|listener| (listener.protocol, listener.container_port)).collect();
@@ -169,27 +195,29 @@ impl<'a> Server<'a> {
         let target = Target { addresses: targets, transparent };
         let tcp = Tcp::new(descriptors, target);
         let udp = Udp::new(target, listeners.iter().any(|listener| listener.protocol == Protocol::Udp));
-        let mut server = Self { epoll, listeners, tcp, udp };
+        epoll::add(&epoll, &retire, Token::Retire.data(), epoll::EventFlags::IN)?;
+        let mut server = Self { epoll, listeners, retire, holds_ports: None, tcp, udp };
         server.watch_listeners()?;
         Ok(server)
     }
 
     fn descriptors(&self) -> Vec<i32> {
         let listeners = self.listeners.iter().map(|listener| listener.socket.as_raw_fd());
-        listeners.chain([self.epoll.as_raw_fd()]).collect()
+        let own = [self.epoll.as_raw_fd(), self.retire.as_fd().as_raw_fd()];
+        listeners.chain(own).chain(self.holds_ports.iter().map(AsRawFd::as_raw_fd)).collect()
     }
 
     fn watch_listeners(&mut self) -> Result<()> {
         for (index, listener) in self.listeners.iter().enumerate() {
             if listener.protocol == Protocol::Udp {
-                crate::sys::net::enable_packet_info(std::os::fd::AsFd::as_fd(&listener.socket), listener.ipv6)?;
+                crate::sys::net::enable_packet_info(listener.socket.as_fd(), listener.ipv6)?;
             }
             epoll::add(&self.epoll, &listener.socket, Token::Listener(index).data(), epoll::EventFlags::IN)?;
         }
         Ok(())
     }
 
-    /// Forward until killed.
+    /// Forward until killed, or until the last connection after retiring.
     fn run(&mut self) -> Result<()> {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(BATCH);
         loop {
@@ -204,18 +232,29 @@ impl<'a> Server<'a> {
                 match Token::of(event.data) {
                     Token::Listener(index) => self.listener_ready(index),
                     Token::Tcp(index) => self.tcp.ready(&self.epoll, index),
-                    Token::Udp(index) => self.udp.answer(self.listeners, index),
+                    Token::Udp(index) => self.udp.answer(&self.listeners, index),
+                    Token::Retire => self.let_go_of_ports(),
                 }
             }
             self.udp.sweep();
-            self.tcp.settle(&self.epoll, self.listeners);
+            self.tcp.settle(&self.epoll, &self.listeners);
+            if self.holds_ports.is_none() && self.tcp.is_idle() {
+                return Ok(());
+            }
         }
+    }
+
+    /// Whoever takes over hears the next datagram of each UDP client, whose answers must not come here any more.
+    fn let_go_of_ports(&mut self) {
+        self.udp.forget_all();
+        self.listeners.clear();
+        self.holds_ports = None;
     }
 
     fn listener_ready(&mut self, index: usize) {
         let Some(listener) = self.listeners.get(index) else { return };
         match listener.protocol {
-            Protocol::Tcp => self.tcp.accept(&self.epoll, self.listeners, listener),
+            Protocol::Tcp => self.tcp.accept(&self.epoll, &self.listeners, listener),
             Protocol::Udp => self.udp.ask(&self.epoll, index, listener),
         }
     }

@@ -86,6 +86,11 @@ impl Tcp {
         (!self.accepting && self.connections.len() < self.limit).then_some(PAUSE.as_millis() as i64)
     }
 
+    /// Whether there is no connection.
+    pub(super) fn is_idle(&self) -> bool {
+        self.connections.len() == 0
+    }
+
     /// New connections wait.
     pub(super) fn accept(&mut self, epoll: &OwnedFd, listeners: &[Listener], listener: &Listener) {
         for _ in 0..ACCEPT_ROUNDS {

@@ -142,6 +142,12 @@ impl Udp {
         }
     }
 
+    /// Forget all clients.
+    pub(super) fn forget_all(&mut self) {
+        let all: Vec<usize> = self.sessions.iter().map(|(index, _)| index).collect();
+        all.into_iter().for_each(|index| self.remove(index));
+    }
+
     fn remove(&mut self, index: usize) {
         if let Some(session) = self.sessions.remove(index) {
             self.by_client.remove(&session.key);

@@ -19,6 +19,7 @@ mod wire;
 
 use super::record::Record;
 use super::settings::{Attachment, Mac};
+use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
 use crate::base::timing;
@@ -124,12 +125,12 @@ impl AsFd for Connection {
 ///
 /// Errors: addresses that are taken, interfaces that exist, a kernel without bridges or nf_tables.
 pub fn join(
-    run: &Path,
+    dirs: &Dirs,
     hub: Option<BorrowedFd<'_>>,
     netns: BorrowedFd<'_>,
     member: Member,
 ) -> Result<(Connection, Vec<Lease>)> {
-    let stream = reach(run, hub)?;
+    let stream = reach(dirs, hub)?;
     wire::send(&stream, &Request::Join(Box::new(member)), Some(netns)).context("cannot ask for a network")?;
     let mut buffer = Vec::new();
     let (reply, namespace) = wire::receive(&stream, &mut buffer).context("the hub of the networks died")?;
@@ -151,8 +152,8 @@ impl Connection {
     }
 
     /// Go back to the namespace of a hub that has died, with what the container has.
-    pub fn rejoin(&self, run: &Path, netns: BorrowedFd<'_>, member: Member) -> Result<(Self, Vec<Lease>)> {
-        join(run, Some(self.netns.as_fd()), netns, member)
+    pub fn rejoin(&self, dirs: &Dirs, netns: BorrowedFd<'_>, member: Member) -> Result<(Self, Vec<Lease>)> {
+        join(dirs, Some(self.netns.as_fd()), netns, member)
     }
 }
 
@@ -196,7 +197,8 @@ fn pause_a_moment() {
 }
 
 /// A connection to the hub, which is made if there is none.
-fn reach(run: &Path, hub: Option<BorrowedFd<'_>>) -> Result<UnixStream> {
+fn reach(dirs: &Dirs, hub: Option<BorrowedFd<'_>>) -> Result<UnixStream> {
+    let run = &dirs.run;
     let path = run.join(LOCK);
     let begun = timing::now();
     let lock = loop {
@@ -221,7 +223,8 @@ fn reach(run: &Path, hub: Option<BorrowedFd<'_>>) -> Result<UnixStream> {
     let hub = hub.map(|hub| hub.try_clone_to_owned()).transpose()?;
     match process::fork().context("cannot start the hub of the networks")? {
         Fork::Child => {
-            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| serve::run(run, listener, &lock, hub)));
+            let code =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| serve::run(dirs, listener, &lock, hub)));
             process::exit_now(code.unwrap_or(1))
         }
         Fork::Parent(_) => {

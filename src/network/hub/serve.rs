@@ -2,9 +2,11 @@
 
 use super::place::{self, Addresses};
 use super::{Lease, Member, Reply, Request, lacking, names, wire};
+use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, encode, fault};
 use crate::base::lock::Lock;
 use crate::base::{program, timing};
+use crate::events;
 use crate::network::dns::{Door, Resolver, Token as Question};
 use crate::network::program::Deaths;
 use crate::network::record::Record;
@@ -21,7 +23,6 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 
 /// Nanoseconds that an empty hub waits for the next container.
 const LINGER: i64 = 1_000_000_000;
@@ -52,13 +53,16 @@ struct Sockets {
     filter: Socket,
 }
 
-struct Hub {
+struct Hub<'a> {
+    dirs: &'a Dirs,
     netns: OwnedFd,
     /// Absent while a thread has them ([`Hub::patiently`]).
     sockets: Option<Sockets>,
     bridges: Vec<Bridge>,
     clients: Vec<Client>,
     way_out: Option<Program>,
+    /// When a way out that died is made anew.
+    way_out_due: Option<i64>,
     deaths: Deaths,
     resolver: Resolver,
     last: HashMap<(String, bool), IpAddr>,
@@ -67,9 +71,10 @@ struct Hub {
 }
 
 /// The whole life of the hub, in its forked process; its exit code.
-pub(super) fn run(folder: &Path, listener: UnixListener, lock: &Lock, netns: Option<OwnedFd>) -> i32 {
+pub(super) fn run(dirs: &Dirs, listener: UnixListener, lock: &Lock, netns: Option<OwnedFd>) -> i32 {
     let settling = netns.is_some();
-    let Ok(mut hub) = settle(&listener, lock, netns) else { return 1 };
+    let folder = &dirs.run;
+    let Ok(mut hub) = settle(dirs, &listener, lock, netns) else { return 1 };
     if settling {
         hub.settled_at = timing::now() + SETTLE;
     }
@@ -81,7 +86,7 @@ pub(super) fn run(folder: &Path, listener: UnixListener, lock: &Lock, netns: Opt
 }
 
 /// Become a process of its own, with a namespace.
-fn settle(listener: &UnixListener, lock: &Lock, netns: Option<OwnedFd>) -> Result<Hub> {
+fn settle<'a>(dirs: &'a Dirs, listener: &UnixListener, lock: &Lock, netns: Option<OwnedFd>) -> Result<Hub<'a>> {
     let _ = rustix::process::setsid();
     let _ = rustix::process::chdir("/");
     let _ = rustix::thread::set_name(c"box-net");
@@ -98,11 +103,13 @@ fn settle(listener: &UnixListener, lock: &Lock, netns: Option<OwnedFd>) -> Resul
         Ok((Socket::route()?, Socket::netfilter()?))
     })??;
     Ok(Hub {
+        dirs,
         netns,
         sockets: Some(Sockets { route, filter }),
         bridges: Vec::new(),
         clients: Vec::new(),
         way_out: None,
+        way_out_due: None,
         deaths: Deaths::default(),
         resolver: Resolver::default(),
         last: HashMap::new(),
@@ -119,7 +126,7 @@ enum Token {
     Question(Question),
 }
 
-impl Hub {
+impl Hub<'_> {
     fn serve(&mut self, listener: &UnixListener) -> Result<()> {
         let caught = Caught::all()?;
         let mut empty_since = None;
@@ -128,6 +135,7 @@ impl Hub {
             let now = timing::now();
             self.forget_the_gone();
             self.let_in(now);
+            self.mend_way_out(now);
             if self.clients.is_empty() {
                 if now - *empty_since.get_or_insert(now) >= LINGER {
                     return Ok(());
@@ -183,7 +191,9 @@ impl Hub {
         });
         let waiting = self.clients.iter().any(|client| client.waiting.is_some());
         let own = (empty || waiting).then_some(50).or((!rested).then_some(250));
-        let timeout = self.resolver.timeout().into_iter().chain(own).min();
+        // Rounded up, so as not to come too early.
+        let due = self.way_out_due.map(|due| (due.saturating_sub(timing::now()) / 1_000_000).max(0) + 1);
+        let timeout = self.resolver.timeout().into_iter().chain(own).chain(due).min();
         let timeout = timeout.map(|ms: i64| Timespec { tv_sec: ms / 1000, tv_nsec: ms % 1000 * 1_000_000 });
         match poll(&mut fds, timeout.as_ref()) {
             Ok(0) => return Ok((Vec::new(), Vec::new())),
@@ -430,10 +440,23 @@ impl Hub {
         while let Ok(Some((pid, _))) = process::reap(-1) {
             if self.way_out.as_ref().is_some_and(|program| program.pid == pid) {
                 self.way_out = None;
-                if self.deaths.again() {
-                    let _ = self.ensure_way_out();
-                }
+                self.way_out_due = Some(timing::now().saturating_add(self.deaths.died()));
             }
+        }
+    }
+
+    /// Make the way out anew where that is due.
+    fn mend_way_out(&mut self, now: i64) {
+        if self.way_out_due.is_some_and(|due| due <= now) {
+            self.way_out_due = match self.ensure_way_out() {
+                Ok(()) => {
+                    let mut event = events::Event::new("network", "helper_restart", "", "");
+                    event.attributes.insert("helper".to_owned(), "way out of user networks".to_owned());
+                    events::record(self.dirs, &[event]);
+                    None
+                }
+                Err(_) => Some(now.saturating_add(self.deaths.failed())),
+            };
         }
     }
 
