@@ -190,3 +190,34 @@ impl Pieces for Following {
 fn end(failure: &Failure) -> Result<Option<Vec<u8>>> {
     failure.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(None), Err)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_without_time_loses_nothing() {
+        let whole: Vec<u8> = (0..3 * QUEUED as u32).map(|at| (at / 5) as u8).collect();
+        let file = File::from(rustix::fs::memfd_create("blob", rustix::fs::MemfdFlags::empty()).unwrap());
+        file.write_all_at(&whole[..100], 0).unwrap();
+        let (told, from) = mpsc::unbounded_channel();
+        let (queued, failure) = (Arc::<AtomicUsize>::default(), Failure::default());
+        let ours = file.try_clone().unwrap();
+        let mut keeper = Keeper { file: ours, at: 100, told, queued: Arc::clone(&queued), broken: None };
+        let runtime = runtime().unwrap();
+        for piece in whole[100..].chunks(100_000) {
+            assert!(runtime.block_on(keeper.take(piece)));
+        }
+        // All of it is in the file, and not much in memory, before anything was read.
+        assert_eq!(file.metadata().unwrap().len(), whole.len() as u64);
+        assert!((QUEUED - 100_000..=QUEUED).contains(&queued.load(Ordering::Relaxed)));
+        drop(keeper);
+        let mut reader = Following { from, queued, file, at: 100, owed: 0, failure };
+        let mut seen = whole[..100].to_vec();
+        while let Some(piece) = reader.next().unwrap() {
+            assert!(piece.len() <= PIECE);
+            seen.extend(piece);
+        }
+        assert!(seen == whole && reader.queued.load(Ordering::Relaxed) == 0);
+    }
+}

@@ -54,8 +54,9 @@ pub enum Body {
     Endless,
     /// No answer at all: the connection is closed.
     HangUp,
-    /// All of it, in small chunks with a breath between, so that somebody can interrupt it. What is sent is counted.
-    Paced(Vec<u8>),
+    /// All of it, in chunks of so many bytes with a breath between, so that somebody can interrupt it. What is sent is
+    /// counted.
+    Paced(Vec<u8>, usize),
 }
 
 impl Answer {
@@ -109,8 +110,6 @@ pub struct Registry {
     state: Arc<State>,
 }
 
-/// What a paced body is cut into.
-const CHUNK: usize = 16 << 10;
 const TOKEN: &str = "token-of-the-test";
 
 impl Registry {
@@ -284,7 +283,7 @@ fn write_answer(state: &State, writer: &mut TcpStream, asked: &Asked, answer: An
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     let length = match &answer.body {
-        Body::Whole(bytes) | Body::Paced(bytes) => bytes.len(),
+        Body::Whole(bytes) | Body::Paced(bytes, _) => bytes.len(),
         Body::Cut(_, length) | Body::Stall(_, length) => *length,
         Body::Endless => 1 << 50,
         Body::HangUp => 0,
@@ -311,7 +310,7 @@ fn write_answer(state: &State, writer: &mut TcpStream, asked: &Asked, answer: An
             false
         }
         Body::HangUp => false,
-        Body::Paced(bytes) => bytes.chunks(CHUNK).all(|chunk| {
+        Body::Paced(bytes, size) => bytes.chunks(size).all(|chunk| {
             std::thread::sleep(Duration::from_millis(1));
             let sent = writer.write_all(chunk).is_ok();
             state.paced.fetch_add(if sent { chunk.len() as u64 } else { 0 }, Ordering::Relaxed);
