@@ -3,7 +3,7 @@
 /// The option, why it is not there, and what to type.
 type Absent = (&'static str, &'static str, &'static str);
 
-const ABSENT: [Absent; 46] = [
+const ABSENT: [Absent; 57] = [
     ("--link", "containers of one network find each other by name", "box network create lan, then --network lan"),
     ("--link-local-ip", "podman takes it and does nothing", "leave it out"),
     ("--isolation", "it is for Windows", "leave it out"),
@@ -20,6 +20,17 @@ const ABSENT: [Absent; 46] = [
     ("--rdt-class", "it needs root and resctrl", "leave it out"),
     ("--seccomp-policy", "images bring no profile of their own", "--security-opt seccomp=FILE"),
     ("--decryption-key", "encrypted images cannot be read", "pull it decrypted: skopeo copy --decryption-key"),
+    ("--encryption-key", "images are not encrypted", "encrypt it on the way: skopeo copy --encryption-key"),
+    ("--encrypt-layer", "images are not encrypted", "encrypt it on the way: skopeo copy --encrypt-layer"),
+    ("--sign-by-sq-fingerprint", "it signs with GnuPG and with keys in PEM", "--sign-by KEY"),
+    ("--sign-by-sigstore", "it takes a key, not a file of parameters", "--sign-by-sigstore-private-key FILE"),
+    ("--artifact", "lists name images only", "oras push REGISTRY/NAME FILE"),
+    ("--artifact-type", "lists name images only", "oras push REGISTRY/NAME FILE"),
+    ("--artifact-config", "lists name images only", "oras push REGISTRY/NAME FILE"),
+    ("--artifact-layer-type", "lists name images only", "oras push REGISTRY/NAME FILE"),
+    ("--artifact-subject", "lists name images only", "oras push REGISTRY/NAME FILE"),
+    ("--max", "the store keeps nothing that nobody names", "box system prune"),
+    ("--all-platforms", "the store has an image for one platform each", "once for each: --platform OS/ARCH"),
     ("--init-ctr", "this release has no pods", "leave it out"),
     ("--pod-id-file", "this release has no pods", "leave it out"),
     ("--external", "nobody else keeps containers in box's store", "leave it out"),

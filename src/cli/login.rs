@@ -1,13 +1,16 @@
 //! `login` and `logout`: credentials into the auth file and out of it.
 
 use super::access::{ask_line, ask_password};
+use super::args::Globals;
 use super::args::login::{Login, Logout};
 use super::output::print_line;
+use super::session;
 use crate::base::error::{Fault, Kind, fault};
 use crate::config::auth::{self, Credentials, Secret};
 use crate::config::login;
 use crate::config::registries::Registries;
 use crate::registry::{self, Access};
+use crate::volume::secret;
 use anyhow::{Context, Result};
 use std::io::{Read, Write};
 
@@ -15,7 +18,7 @@ use std::io::{Read, Write};
 const PASSWORD_LIMIT: u64 = 1 << 20;
 
 /// `box login`.
-pub fn login(args: &Login) -> Result<u8> {
+pub fn login(args: &Login, globals: &Globals) -> Result<u8> {
     let key = key(args.registry.as_deref())?;
     let (host, path) = key.split_once('/').unwrap_or((&key, ""));
     let given = args.compat_auth_file.as_deref().or(args.authfile.as_deref());
@@ -35,7 +38,7 @@ pub fn login(args: &Login) -> Result<u8> {
         print_line(&name)?;
         return Ok(0);
     }
-    let asks = args.username.is_none() && args.password.is_none();
+    let asks = args.username.is_none() && args.password.is_none() && args.secret.is_none();
     if asks && let Some(secret) = known()? {
         if check(args, &key, &secret).is_ok() {
             print_line(&format!("Existing credentials are valid. Already logged in to {key}"))?;
@@ -43,14 +46,15 @@ pub fn login(args: &Login) -> Result<u8> {
         }
         let _ = writeln!(std::io::stderr(), "The credentials that are kept for {key} are not valid any more.");
     }
-    let user = match &args.username {
+    let user = match args.username.as_ref().or(args.secret.as_ref()) {
         Some(user) => user.clone(),
         None => ask_line("Username")?,
     };
-    let password = match &args.password {
-        Some(password) => password.clone(),
-        None if args.password_stdin => read_password()?,
-        None => ask_password()?,
+    let password = match (&args.password, &args.secret) {
+        (Some(password), _) => password.clone(),
+        (None, Some(name)) => of_secret(name, globals)?,
+        (None, None) if args.password_stdin => read_password()?,
+        (None, None) => ask_password()?,
     };
     if user.is_empty() || user.contains(':') {
         return Err(fault(Kind::Usage, "a user's name is not empty and has no colon"));
@@ -114,6 +118,14 @@ fn check(args: &Login, key: &str, secret: &Secret) -> Result<()> {
     access.cert_dir.clone_from(&args.cert_dir);
     access.creds = Some(secret.clone());
     registry::check_login(&access, key)
+}
+
+/// The password that a secret holds.
+fn of_secret(name: &str, globals: &Globals) -> Result<String> {
+    let value = secret::find(&session::open(globals)?.dirs, name)?.value()?;
+    let no_text = |_| fault(Kind::Usage, format!("the secret `{}` is no text", name.escape_debug()));
+    let text = String::from_utf8(value).map_err(no_text)?;
+    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
 fn read_password() -> Result<String> {

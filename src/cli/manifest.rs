@@ -5,11 +5,11 @@ use super::args::Globals;
 use super::args::manifest::{Add, Annotate, Create, Exists, Inspect, ManifestVerb, MarkFlags, Push, Remove, Rm};
 use super::output::{print_json, print_line};
 use super::progress::Shown;
-use super::{errors, push, session};
+use super::{errors, push, session, trust};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, kind};
 use crate::engine::Engine;
-use crate::image::{self, Marks, Progress, PushOptions, Shape};
+use crate::image::{self, Marks, Progress, PushOptions};
 use crate::oci::reference::Reference;
 use crate::registry::{self, Access};
 use anyhow::{Context, Result};
@@ -89,10 +89,14 @@ fn inspect(args: &Inspect, engine: &Engine) -> Result<u8> {
 
 fn push_list(args: &Push, engine: &Engine) -> Result<u8> {
     let access = access(&args.access, Some(&args.retry))?;
-    let shape = Shape { format: args.format.as_deref().map(push::manifest_format), ..Shape::default() };
-    let options = PushOptions { image: &args.list, destination: args.destination.as_deref(), shape, access: &access };
+    let packed = args.compression_format.as_deref();
+    let shape = push::shape(args.format.as_deref(), packed, args.compression_level, args.force_compression)?;
+    let variants = args.add_compression.iter().map(|format| push::compression(format, None));
+    let variants = variants.collect::<Result<Vec<_>>>()?;
+    let (destination, signer) = (args.destination.as_deref(), trust::signer(&args.signing));
+    let options = PushOptions { image: &args.list, destination, shape, signer, access: &access };
     let progress = Shown::new(args.quiet);
-    let pushed = image::push_manifest_list(&engine.store, &options, args.all.unwrap_or(true), &progress);
+    let pushed = image::push_manifest_list(&engine.store, &options, &variants, args.all.unwrap_or(true), &progress);
     if pushed.is_err() {
         progress.make_room();
     }

@@ -149,7 +149,7 @@ fn dispatch(verb: Verb, globals: &Globals) -> Result<u8> {
         Verb::Inspect(args) => inspect::inspect(&args, globals),
         Verb::Pull(args) => pull::pull(&args, globals),
         Verb::Push(args) => push::push(&args, globals),
-        Verb::Login(args) => login::login(&args),
+        Verb::Login(args) => login::login(&args, globals),
         Verb::Logout(args) => login::logout(&args),
         Verb::Images(args) => images::images(&args, globals),
         Verb::Rmi(args) => rmi::rmi(&args, globals),

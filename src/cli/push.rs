@@ -4,7 +4,7 @@ use super::access::access;
 use super::args::Globals;
 use super::args::push::Push;
 use super::progress::Shown;
-use super::session;
+use super::{session, trust};
 use crate::base::error::{Kind, fault};
 use crate::events;
 use crate::image::{self, Compression, ManifestFormat, Progress, PushOptions, Pushed, Shape};
@@ -12,12 +12,9 @@ use anyhow::{Context, Result};
 
 /// `box push`: the digest goes to stderr and into `--digestfile`.
 pub fn push(args: &Push, globals: &Globals) -> Result<u8> {
-    let format = args.compression_format.as_deref().or(args.compress.then_some("gzip"));
-    let shape = Shape {
-        format: args.format.as_deref().map(manifest_format),
-        compression: format.map(|format| compression(format, args.compression_level)).transpose()?,
-        force: args.force_compression,
-    };
+    let packed = args.compression_format.as_deref().or(args.compress.then_some("gzip"));
+    let shape = shape(args.format.as_deref(), packed, args.compression_level, args.force_compression)?;
+    let signer = trust::signer(&args.signing);
     let access = access(&args.access, Some(&args.retry))?;
     let engine = session::open(globals)?;
     let progress = Shown::new(args.quiet);
@@ -28,7 +25,7 @@ pub fn push(args: &Push, globals: &Globals) -> Result<u8> {
     let mut last = None;
     for image in &names {
         let destination = args.destination.as_deref();
-        let options = PushOptions { image, destination, shape, access: &access };
+        let options = PushOptions { image, destination, shape, signer, access: &access };
         progress.message(&format!("Pushing {}", destination.unwrap_or(image)));
         let pushed = image::push(&engine.store, &options, &progress);
         if pushed.is_err() {
@@ -45,8 +42,16 @@ pub fn push(args: &Push, globals: &Globals) -> Result<u8> {
     Ok(0)
 }
 
-/// `--format`.
-pub fn manifest_format(text: &str) -> ManifestFormat {
+/// `--format`, `--compression-format`, `--compression-level` and `--force-compression`.
+pub fn shape(format: Option<&str>, packed: Option<&str>, level: Option<i32>, force: bool) -> Result<Shape> {
+    Ok(Shape {
+        format: format.map(manifest_format),
+        compression: packed.map(|packed| compression(packed, level)).transpose()?,
+        force,
+    })
+}
+
+fn manifest_format(text: &str) -> ManifestFormat {
     if text == "v2s2" { ManifestFormat::Docker } else { ManifestFormat::Oci }
 }
 

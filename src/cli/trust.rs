@@ -1,13 +1,13 @@
 //! `image sign`, `image trust` and `image attestation`.
 
 use super::access::access;
-use super::args::trust::{AttestationArgs, Set, Show, Sign, TrustVerb};
+use super::args::trust::{AttestationArgs, Set, Show, Sign, SigningFlags, TrustVerb};
 use super::output::{print, print_json, print_line, table};
 use super::template::Format;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::units::human_size;
 use crate::config::policy::{self, Policy, Requirement};
-use crate::image::trust::{self, Signer};
+use crate::image::trust::{self, GpgSigner, Signer};
 use crate::oci::reference::Reference;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -18,14 +18,29 @@ pub fn sign(args: &Sign) -> Result<u8> {
     let access = access(&args.access, None)?;
     for image in &args.images {
         let signer = match (&args.sign_by, &args.sign_by_sigstore_private_key) {
-            (Some(key), _) => Signer::Gpg(key, args.directory.as_deref()),
+            (Some(key), _) => Signer::Gpg(GpgSigner {
+                key,
+                passphrase: args.sign_passphrase_file.as_deref(),
+                folder: args.directory.as_deref(),
+            }),
             (None, Some(path)) => Signer::Sigstore(path),
             (None, None) => return Err(fault(Kind::Usage, "there is no key to sign with")),
         };
-        let place = trust::sign_image(&access, &reference(image)?, signer)?;
-        print_line(&place)?;
+        for place in trust::sign_image(&access, &reference(image)?, signer, args.all)? {
+            print_line(&place)?;
+        }
     }
     Ok(0)
+}
+
+/// With what `push` signs.
+pub fn signer(flags: &SigningFlags) -> Option<Signer<'_>> {
+    let passphrase = flags.sign_passphrase_file.as_deref();
+    match (&flags.sign_by, &flags.sign_by_sigstore_private_key) {
+        (Some(key), _) => Some(Signer::Gpg(GpgSigner { key, passphrase, folder: None })),
+        (None, Some(path)) => Some(Signer::Sigstore(path)),
+        (None, None) => None,
+    }
 }
 
 fn reference(text: &str) -> Result<Reference> {

@@ -85,7 +85,8 @@ pub(super) fn name_meant(image: &Image, text: &str) -> Option<String> {
 /// Errors: [`Kind::NotFound`], [`Kind::InUse`] with the containers' names.
 pub fn remove_image(engine: &Engine, text: &str, force: bool) -> Result<Vec<Removed>> {
     if force {
-        let image = image::find(&engine.store, text)?;
+        // One whose documents are damaged has no id that containers would name; it goes all the same.
+        let image = image::find(&engine.store, text).unwrap_or_default();
         // One name of several is only taken away.
         if let Some(image) = image.filter(|image| image.names.len() < 2 || name_meant(image, text).is_none()) {
             for container in super::used_by(engine, &image.id) {

@@ -5,9 +5,11 @@
 
 use super::compose::ManifestFormat;
 use super::find::{By, find_entry, missing, open};
-use super::lists::{is_index, outgoing_list};
+use super::lists::is_index;
 use super::outgoing::{Outgoing, Piece, Shape, prepare};
+use super::push_list::{PushList, push_list};
 use super::transport::Destination;
+use super::trust::{self, Signer};
 use super::writer::{Archive, Named, write_folder, write_layout};
 use super::{Image, LayerState, Progress, name};
 use crate::base::digest::Digest;
@@ -31,6 +33,8 @@ pub struct PushOptions<'a> {
     pub destination: Option<&'a str>,
     /// In which form.
     pub shape: Shape,
+    /// With what it is signed there.
+    pub signer: Option<Signer<'a>>,
     /// How to talk to registries.
     pub access: &'a Access,
 }
@@ -64,6 +68,9 @@ pub fn push(store: &Store, options: &PushOptions<'_>, progress: &dyn Progress) -
         }
     };
     let deed = || format!("cannot push `{}`", options.image.escape_debug());
+    if options.signer.is_some() && !matches!(destination, Destination::Registry(_)) {
+        return Err(fault(Kind::Usage, "only what goes to a registry is signed")).with_context(deed);
+    }
     let shape = match destination {
         // An OCI layout holds OCI manifests: other tools read no others there.
         Destination::Layout(..) | Destination::OciArchive(..) => Shape {
@@ -83,8 +90,9 @@ pub fn push(store: &Store, options: &PushOptions<'_>, progress: &dyn Progress) -
             Destination::Registry(reference) => reference,
             _ => return Err(fault(Kind::Usage, "a manifest list is pushed to a registry")).with_context(deed),
         };
-        let list = PushList { list: &entry.manifest.digest, format: shape.format, all: true };
+        let list = PushList { list: &entry.manifest.digest, shape, variants: &[], all: true };
         let digest = push_list(store, &list, &reference, options.access, progress).with_context(deed)?;
+        sign(options, &reference, &digest, progress)?;
         return Ok(Pushed { digest, reference: Some(reference) });
     }
     let image = open(store, entry)?;
@@ -98,6 +106,7 @@ pub fn push(store: &Store, options: &PushOptions<'_>, progress: &dyn Progress) -
         Destination::Registry(reference) => {
             let siblings = siblings(store, &image, reference);
             send(options.access, reference, &outgoing, &siblings, progress).with_context(deed)?;
+            sign(options, reference, &digest, progress)?;
             return Ok(Pushed { digest, reference: Some(reference.clone()) });
         }
         Destination::Layout(path, name) => write_layout(path, &named(name), progress),
@@ -109,71 +118,21 @@ pub fn push(store: &Store, options: &PushOptions<'_>, progress: &dyn Progress) -
     Ok(Pushed { digest, reference: None })
 }
 
-/// A list to push.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PushList<'a> {
-    /// The digest of the index.
-    pub list: &'a Digest,
-    /// The form that it is to have.
-    pub format: Option<ManifestFormat>,
-    /// Its images, too.
-    pub all: bool,
-}
-
-/// Push a list: its images by digest, then the list itself. Returns its digest there.
-pub(super) fn push_list(
-    store: &Store,
-    options: &PushList<'_>,
-    reference: &Reference,
-    access: &Access,
-    progress: &dyn Progress,
-) -> Result<Digest> {
-    let list = outgoing_list(store, options.list, options.format)?;
-    let images = if options.all { list.images.as_slice() } else { &[] };
-    let outgoing: Vec<Outgoing> =
-        images.iter().map(|image| prepare(store, image, Shape::default(), progress)).collect::<Result<_>>()?;
-    runtime()?.block_on(async {
-        let client = Arc::new(access.open_itself(&reference.repository()).await?);
-        for image in &outgoing {
-            send_all(&client, image, &[], progress).await?;
-            client.send_manifest(image.digest().as_str(), &image.media_type, &image.manifest).await?;
-        }
-        for notice in client.notices() {
-            progress.message(&notice);
-        }
-        client.send_manifest(reference.version(), &list.media_type, &list.bytes).await
-    })?;
-    Ok(Digest::of(&list.bytes))
-}
-
-/// Push the list of this name, for `manifest push`. `all`: with its images.
-pub fn push_manifest_list(
-    store: &Store,
+/// Sign what has been pushed, if that is asked for.
+pub(super) fn sign(
     options: &PushOptions<'_>,
-    all: bool,
+    reference: &Reference,
+    digest: &Digest,
     progress: &dyn Progress,
-) -> Result<Pushed> {
-    let _lease = store.lease()?;
-    let deed = || format!("cannot push `{}`", options.image.escape_debug());
-    let list = super::lists::find_list(store, options.image)?;
-    let destination = match options.destination {
-        Some(text) => Destination::parse(text)?,
-        None => {
-            let name = list.names.first().cloned().unwrap_or_default();
-            check_is_remote(&name)?;
-            Destination::Registry(Reference::parse(&name)?)
-        }
-    };
-    let Destination::Registry(reference) = destination else {
-        return Err(fault(Kind::Usage, "a manifest list is pushed to a registry")).with_context(deed);
-    };
-    let push = PushList { list: &list.manifest.digest, format: options.shape.format, all };
-    let digest = push_list(store, &push, &reference, options.access, progress).with_context(deed)?;
-    Ok(Pushed { digest, reference: Some(reference) })
+) -> Result<()> {
+    let Some(signer) = options.signer else { return Ok(()) };
+    let place = trust::sign_pushed(options.access, reference, digest, signer)?;
+    progress.message(&format!("Signed: {place}"));
+    Ok(())
 }
 
 /// Names below `localhost/` were given here; no registry goes by them unless it is said so.
-fn check_is_remote(name: &str) -> Result<()> {
+pub(super) fn check_is_remote(name: &str) -> Result<()> {
     let Some(rest) = name.strip_prefix("localhost/") else { return Ok(()) };
     let fault = Fault::new(Kind::Usage, format!("`{name}` is a name of this host and says no registry"));
     Err(fault.hint(format!("box push {rest} docker://REGISTRY/{rest}")).into())
@@ -226,7 +185,7 @@ pub(super) fn send(
 }
 
 /// Send all blobs, a few side by side.
-async fn send_all(
+pub(super) async fn send_all(
     client: &Arc<Client>,
     image: &Outgoing,
     siblings: &[(Digest, String)],

@@ -42,6 +42,16 @@ fn in_and_out() {
     env.box_(&["login", "--get-login", &host]).fails(125).says("not logged in");
     login("s3cret").ok();
     env.box_(&["logout", "--all"]).ok();
+    // A secret has the password, and its name is the user's where no other is given.
+    for name in ["ann", "registry"] {
+        env.cmd(&["secret", "create", name, "-"]).stdin("s3cret\n").run().ok();
+    }
+    env.box_(&["login", "--secret", "ann", &host]).ok();
+    assert_eq!(env.box_(&["login", "--get-login", &host]).ok(), "ann");
+    env.box_(&["login", "--secret", "registry", &host]).fails(125).says("refuses");
+    env.box_(&["login", "--secret", "registry", "-u", "ann", &host]).ok();
+    env.box_(&["login", "--secret", "none", &host]).fails(125).says("none");
+    env.box_(&["logout", &host]).ok();
     env.box_(&["login", "--get-login", &host]).fails(125);
     fs::remove_dir_all(env.base.join("run/containers")).unwrap();
 }

@@ -79,6 +79,45 @@ fn made_edited_and_sent() {
 }
 
 #[test]
+fn packed_on_the_way() {
+    let (env, registry, ..) = setting();
+    env.box_(&["manifest", "create", "app", "t"]).ok();
+    env.box_(&["manifest", "add", "app", &format!("docker://{}", registry.name("their/app:1"))]).ok();
+    let stored = env.box_(&["manifest", "inspect", "app"]).ok();
+    let push = |options: &[&str], tag: &str| {
+        let name = registry.name(&format!("team/app:{tag}"));
+        env.box_(&[&["manifest", "push", "-q"], options, &["app", &name]].concat())
+    };
+    // The media types of the first layers, and what the list's rows say.
+    let sent = |tag: &str| -> Vec<(String, Value)> {
+        let list: Value = serde_json::from_slice(&registry.manifest("team/app", tag).unwrap().bytes).unwrap();
+        let row = |row: &Value| {
+            let manifest = registry.manifest("team/app", row["digest"].as_str().unwrap()).unwrap();
+            assert_eq!(row["size"], manifest.bytes.len());
+            let manifest: Value = serde_json::from_slice(&manifest.bytes).unwrap();
+            let layer = manifest["layers"][0]["mediaType"].as_str().unwrap();
+            (layer.rsplit(['+', '.']).next().unwrap().to_owned(), row["annotations"].clone())
+        };
+        list["manifests"].as_array().unwrap().iter().map(row).collect()
+    };
+    push(&["--compression-format", "zstd", "--compression-level", "3", "--force-compression"], "zstd").ok();
+    assert_eq!(sent("zstd"), [("zstd".into(), Value::Null), ("zstd".into(), Value::Null)]);
+    push(&["--compression-format", "gzip", "--force-compression", "--add-compression", "zstd"], "both").ok();
+    let is_zstd = json!({"io.github.containers.compression.zstd": "true"});
+    let (gzip, zstd) = (("gzip".to_owned(), Value::Null), ("zstd".to_owned(), is_zstd));
+    assert_eq!(sent("both"), [gzip.clone(), zstd.clone(), gzip, zstd]);
+    // The stored list is what it was, and either form can be pulled.
+    assert_eq!(env.box_(&["manifest", "inspect", "app"]).ok(), stored);
+    let other = TestEnv::new();
+    other.file("config/containers/registries.conf", registry.conf());
+    for tag in ["zstd", "both"] {
+        other.box_(&["run", "--rm", "--network", "none", &registry.name(&format!("team/app:{tag}")), "true"]).ok();
+    }
+    push(&["--compression-format", "zstd", "--all=false"], "x").fails(125).says("stay behind");
+    push(&["--add-compression", "zstd", "-f", "v2s2"], "x").fails(125).says("docker's form");
+}
+
+#[test]
 fn lists_of_others() {
     let (env, registry, _, theirs) = setting();
     let other = small("other");

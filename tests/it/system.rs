@@ -147,6 +147,12 @@ fn check_finds_damage_and_fetches_again() {
     let outcome = env.box_(&["system", "check", "--repair"]);
     outcome.ends(125);
     assert!(outcome.out().contains("came from no registry") && outcome.out().contains(": repaired"), "{outcome}");
+    // Then it goes, if that is wanted, and what was put right stays.
+    env.box_(&["system", "check", "--force"]).fails(125).says("--repair");
+    let outcome = env.box_(&["system", "check", "--repair", "--force"]);
+    assert!(outcome.ok().ends_with("localhost/t:latest: removed"), "{outcome}");
+    assert_eq!(env.box_(&["system", "check"]).ok(), "");
+    assert_eq!(env.box_(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).ok(), name);
 }
 
 #[test]

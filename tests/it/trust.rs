@@ -97,6 +97,17 @@ fn keys_of_sigstore() {
         refused(&env, &name, "another image or name");
         sign("ours.pem", &name).ok();
         env.box_(&["pull", "-q", &name]).ok();
+        // Signed as it is pushed, it can be pulled at once.
+        let pushed = registry.name("team/pushed:1");
+        let push = |options: &[&str], to: &str| env.box_(&[&["push", "-q"], options, &[&name, to]].concat());
+        push(&["--sign-by-sigstore-private-key", "theirs.pem"], &pushed).ok();
+        env.box_(&["pull", "-q", &pushed]).fails(125).says("no signature");
+        push(&["--sign-by-sigstore-private-key", "ours.pem"], &pushed).ok();
+        env.box_(&["pull", "-q", &pushed]).ok();
+        push(&["--sign-by-sigstore-private-key", "ours.pem"], "oci:out")
+            .fails(125)
+            .says("only what goes to a registry");
+        push(&["--sign-by-sigstore-private-key", "none.pem"], &pushed).fails(125).says("none.pem");
         // The keys' owner may be named by the bytes, and several keys hold.
         let listed = env.box_(&["image", "attestation", "--format", "{{.Type}}", &name]).ok();
         assert!(listed.lines().all(|line| line == "cosign.sig"), "{listed}");
@@ -163,6 +174,32 @@ fn keys_of_gnupg() {
     let place = env.box_(&["image", "sign", "--sign-by", "ann@example.org", "-d", "signatures", &name]).ok();
     assert!(place.ends_with("signature-3"), "{place}");
     env.box_(&["pull", "-q", &name]).ok();
+    let pushed = registry.name("team/pushed:1");
+    env.box_(&["push", "-q", "--sign-by", "ann@example.org", &name, &pushed]).ok();
+    env.box_(&["pull", "-q", &pushed]).ok();
+    // A list with its images: each is signed.
+    env.box_(&["manifest", "create", "list", &name]).ok();
+    let list = registry.name("team/list:1");
+    env.box_(&["manifest", "push", "-q", "--sign-by", "ann@example.org", "list", &list]).ok();
+    env.box_(&["pull", "-q", &list]).ok();
+    assert_eq!(env.box_(&["image", "sign", "--all", "--sign-by", "ann@example.org", &list]).ok().lines().count(), 2);
+    // A key with a passphrase, which a file has.
+    env.file("right", "open sesame\n");
+    env.file("wrong", "open barley\n");
+    let made = gpg(
+        "--pinentry-mode loopback --passphrase-file right --quick-generate-key eve@example.org default default never",
+    );
+    assert!(made && gpg("--output eve.gpg --export eve@example.org"));
+    drop(Command::new("gpgconf").env("GNUPGHOME", &home).args(["--kill", "gpg-agent"]).output());
+    env.box_(&["image", "trust", "set", "-f", "eve.gpg", &registry.name("team")]).ok();
+    let push = |file: &str| {
+        let words = ["push", "-q", "--sign-by", "eve@example.org", "--sign-passphrase-file", file, &name, &pushed];
+        env.box_(&words)
+    };
+    push("wrong").fails(125).says("cannot sign");
+    env.box_(&["pull", "-q", &pushed]).fails(125).says("no signature");
+    push("right").ok();
+    env.box_(&["pull", "-q", &pushed]).ok();
     stop();
 }
 

@@ -110,7 +110,7 @@ impl Exporter<'_> {
         let shape = Shape { format: None, compression: Some(compression), force };
         let push = |name: &String| {
             self.progress.message(&format!("pushing {name}"));
-            let options = PushOptions { image: name, destination: None, shape, access: self.access };
+            let options = PushOptions { image: name, destination: None, shape, signer: None, access: self.access };
             Ok((name.clone(), image::push(&self.engine.store, &options, self.progress)?.digest))
         };
         names.iter().map(push).collect()

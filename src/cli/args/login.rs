@@ -38,6 +38,9 @@ pub struct Login {
     /// The password; others see it in the list of processes, so better --password-stdin
     #[arg(short, long, value_name = "PASSWORD", conflicts_with = "password_stdin")]
     pub password: Option<String>,
+    /// Take the password from this secret (`box secret`); without --username the user is called as it is
+    #[arg(long, value_name = "SECRET", conflicts_with_all = ["password", "password_stdin"])]
+    pub secret: Option<String>,
     /// Read the password from stdin
     #[arg(long, requires = "username")]
     pub password_stdin: bool,

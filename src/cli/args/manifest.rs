@@ -1,6 +1,7 @@
 //! Commands on manifest lists.
 
 use super::access::{AccessFlags, RetryFlags};
+use super::trust::SigningFlags;
 use super::{EXIT_STATUS, switches};
 use crate::cli::complete;
 use clap::{Args, Subcommand, ValueHint};
@@ -176,6 +177,19 @@ pub struct Push {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = super::GoBool, hide_possible_values = true)]
     pub all: Option<bool>,
+    /// Add a variant of each image that is packed so: gzip, zstd or zstd:chunked
+    #[arg(long, value_name = "FORMAT", value_parser = ["gzip", "zstd", "zstd:chunked"], hide_possible_values = true)]
+    pub add_compression: Vec<String>,
+    /// Pack layers: gzip, zstd or zstd:chunked
+    #[arg(long, value_name = "FORMAT", value_parser = ["gzip", "zstd", "zstd:chunked"], hide_possible_values = true)]
+    pub compression_format: Option<String>,
+    /// How hard to pack: 1 to 9 for gzip, 1 to 20 for zstd
+    #[arg(long, value_name = "LEVEL", requires = "compression_format",
+          value_parser = clap::value_parser!(i32).range(1..=20))]
+    pub compression_level: Option<i32>,
+    /// Pack layers anew that are packed otherwise
+    #[arg(long, requires = "compression_format")]
+    pub force_compression: bool,
     /// Write the list's digest into this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub digestfile: Option<PathBuf>,
@@ -203,6 +217,9 @@ pub struct Push {
     /// [docker://]REGISTRY/NAME[:TAG] [default: where the name says]
     #[arg(value_name = "DESTINATION")]
     pub destination: Option<String>,
+    /// With what to sign it.
+    #[command(flatten)]
+    pub signing: SigningFlags,
 }
 
 /// Remove manifest lists

@@ -1,6 +1,7 @@
 //! Commands that send images away: `push` and `save`.
 
 use super::access::{AccessFlags, RetryFlags};
+use super::trust::SigningFlags;
 use super::{EXIT_STATUS, switches};
 use crate::cli::complete;
 use clap::{Args, ValueHint};
@@ -77,6 +78,9 @@ pub struct Push {
     /// Where to [default: where the name says]
     #[arg(value_name = "DESTINATION")]
     pub destination: Option<String>,
+    /// With what to sign it.
+    #[command(flatten)]
+    pub signing: SigningFlags,
 }
 
 const SAVE_EXAMPLES: &str = "\

@@ -48,6 +48,9 @@ pub struct Check {
     /// Put right what is damaged
     #[arg(short, long)]
     pub repair: bool,
+    /// Remove images that cannot be repaired, and the containers made of them
+    #[arg(short, long, requires = "repair")]
+    pub force: bool,
 }
 
 const DF_EXAMPLES: &str = "\

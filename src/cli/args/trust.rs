@@ -10,6 +10,20 @@ Examples:
   box image sign --sign-by-sigstore-private-key key.pem quay.io/team/app:1
   box image sign --sign-by ann@example.org --directory ./signatures quay.io/team/app:1";
 
+/// With what to sign what is pushed.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SigningFlags {
+    /// Sign it with a key of the caller's ring of GnuPG, into the lookaside of registries.d
+    #[arg(long, value_name = "KEY", conflicts_with = "sign_by_sigstore_private_key")]
+    pub sign_by: Option<String>,
+    /// Sign it with a private key in PEM, as cosign does
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub sign_by_sigstore_private_key: Option<PathBuf>,
+    /// A file with the passphrase of the key of GnuPG
+    #[arg(long, value_name = "FILE", requires = "sign_by", value_hint = ValueHint::FilePath)]
+    pub sign_passphrase_file: Option<PathBuf>,
+}
+
 /// Sign images that a registry has
 #[derive(Debug, Clone, Default, Args)]
 #[command(
@@ -21,6 +35,9 @@ Examples:
                   private key in PEM into the registry, where cosign and podman find it."
 )]
 pub struct Sign {
+    /// The images of a manifest list, too
+    #[arg(short, long)]
+    pub all: bool,
     /// Put signatures of GnuPG into this folder [default: the lookaside of registries.d]
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
@@ -35,6 +52,9 @@ pub struct Sign {
     /// A file with a private key: PEM, PKCS#8, not encrypted; ECDSA P-256 or Ed25519
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub sign_by_sigstore_private_key: Option<PathBuf>,
+    /// A file with the passphrase of the key of GnuPG
+    #[arg(long, value_name = "FILE", requires = "sign_by", value_hint = ValueHint::FilePath)]
+    pub sign_passphrase_file: Option<PathBuf>,
     /// How to talk to registries.
     #[command(flatten)]
     pub access: AccessFlags,

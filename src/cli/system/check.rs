@@ -27,6 +27,14 @@ pub fn check(args: &Check, globals: &Globals) -> Result<u8> {
         }
     }
     left.dedup();
+    if args.force && !left.is_empty() {
+        for image in &left {
+            container::remove_image(&engine, image, true)?;
+            print_line(&escape(&format!("image {image}: removed")))?;
+        }
+        container::collect_behind(&engine);
+        return Ok(0);
+    }
     let Some(first) = left.first() else { return Ok(0) };
     let fault = Fault::new(Kind::BadData, format!("{} of the images in the store are damaged", left.len()));
     let hint = if args.repair { format!("box rmi -f {first}") } else { "box system check --repair".to_owned() };

@@ -5,6 +5,7 @@
 
 use super::Asked;
 use super::lookaside::Lookaside;
+use super::signing::GpgSigner;
 use super::sigstore::simple_words;
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault};
@@ -88,7 +89,7 @@ fn verified(home: &Path, signature: &[u8]) -> Result<Option<Vec<u8>>> {
 }
 
 /// Sign an image's digest under a name with a key of the caller's own key ring: a simple signature.
-pub fn sign_simple(reference: &Reference, digest: &Digest, key: &str) -> Result<Vec<u8>> {
+pub fn sign_simple(reference: &Reference, digest: &Digest, signer: &GpgSigner<'_>) -> Result<Vec<u8>> {
     let payload = json!({
         "critical": {
             "identity": { "docker-reference": reference.stored_name() },
@@ -97,7 +98,14 @@ pub fn sign_simple(reference: &Reference, digest: &Digest, key: &str) -> Result<
         },
         "optional": { "creator": concat!("box ", env!("CARGO_PKG_VERSION")), "timestamp": crate::base::time::now() / 1_000_000_000 },
     });
-    let output = run(None, &["--local-user", key, "--sign"], &serde_json::to_vec(&payload)?)?;
+    let key = signer.key;
+    let passphrase = signer.passphrase.map(|path| path.display().to_string());
+    let mut words: Vec<&str> = Vec::new();
+    if let Some(path) = &passphrase {
+        words.extend(["--pinentry-mode", "loopback", "--passphrase-file", path]);
+    }
+    words.extend(["--local-user", key, "--sign"]);
+    let output = run(None, &words, &serde_json::to_vec(&payload)?)?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
         let words = words.lines().last().unwrap_or_default().trim_start_matches("gpg: ").to_owned();

@@ -7,7 +7,8 @@ mod signing;
 mod sigstore;
 
 pub use attestations::{Attestation, attestation, attestations};
-pub use signing::{Signer, sign_image};
+pub(super) use signing::sign_pushed;
+pub use signing::{GpgSigner, Signer, sign_image};
 
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault};

@@ -3,10 +3,12 @@
 use super::gpg::sign_simple;
 use super::lookaside::Lookaside;
 use super::sigstore;
+use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind};
 use crate::base::fs::read_limited;
+use crate::oci::image::Document;
 use crate::oci::reference::Reference;
-use crate::registry::{Access, runtime};
+use crate::registry::{Access, Client, runtime};
 use anyhow::{Context, Result};
 use std::path::Path;
 
@@ -16,23 +18,60 @@ const KEY_LIMIT: u64 = 1 << 20;
 /// With what an image is signed.
 #[derive(Debug, Clone, Copy)]
 pub enum Signer<'a> {
-    /// A key of the caller's ring of GnuPG; the signature goes into the folder, or the lookaside that is configured.
-    Gpg(&'a str, Option<&'a Path>),
+    /// A key of GnuPG.
+    Gpg(GpgSigner<'a>),
     /// A file with a private key; the signature goes to the registry.
     Sigstore(&'a Path),
 }
 
-/// Sign the image that a registry has under a name: what it is now. Returns where the signature went.
-pub fn sign_image(access: &Access, reference: &Reference, signer: Signer<'_>) -> Result<String> {
-    runtime()?.block_on(sign_there(access, reference, signer)).with_context(|| format!("cannot sign `{reference}`"))
+/// A key of the caller's ring of GnuPG.
+#[derive(Debug, Clone, Copy)]
+pub struct GpgSigner<'a> {
+    /// The key, by anything that GnuPG finds it by.
+    pub key: &'a str,
+    /// A file with its passphrase; `None`: the agent knows it, or there is none.
+    pub passphrase: Option<&'a Path>,
+    /// The folder for the signature; `None`: the lookaside that is configured.
+    pub folder: Option<&'a Path>,
 }
 
-async fn sign_there(access: &Access, reference: &Reference, signer: Signer<'_>) -> Result<String> {
-    let client = access.open_itself(&reference.repository()).await?;
-    let digest = client.manifest(reference.version()).await?.digest;
+/// Sign the image that a registry has under a name: what it is now. `all`: a list's images, too. Returns where each
+/// signature went.
+pub fn sign_image(access: &Access, reference: &Reference, signer: Signer<'_>, all: bool) -> Result<Vec<String>> {
+    let sign = async {
+        let client = access.open_itself(&reference.repository()).await?;
+        let found = client.manifest(reference.version()).await?;
+        let mut digests = vec![found.digest];
+        if all && let Document::Index(index) = Document::parse(&found.bytes, found.media_type.as_deref())? {
+            digests.extend(index.manifests.into_iter().map(|entry| entry.digest));
+        }
+        let mut places = Vec::new();
+        for digest in &digests {
+            places.push(sign_one(&client, reference, digest, signer).await?);
+        }
+        Ok::<_, anyhow::Error>(places)
+    };
+    runtime()?.block_on(sign).with_context(|| format!("cannot sign `{reference}`"))
+}
+
+/// Sign what was just pushed under a name.
+pub(in crate::image) fn sign_pushed(
+    access: &Access,
+    reference: &Reference,
+    digest: &Digest,
+    signer: Signer<'_>,
+) -> Result<String> {
+    let sign = async {
+        let client = access.open_itself(&reference.repository()).await?;
+        sign_one(&client, reference, digest, signer).await
+    };
+    runtime()?.block_on(sign).with_context(|| format!("`{reference}` was pushed, and cannot be signed"))
+}
+
+async fn sign_one(client: &Client, reference: &Reference, digest: &Digest, signer: Signer<'_>) -> Result<String> {
     match signer {
-        Signer::Gpg(key, folder) => {
-            let lookaside = match folder {
+        Signer::Gpg(signer) => {
+            let lookaside = match signer.folder {
                 Some(folder) => Some(Lookaside::folder(folder)),
                 None => Lookaside::of(reference)?,
             };
@@ -41,12 +80,12 @@ async fn sign_there(access: &Access, reference: &Reference, signer: Signer<'_>) 
                 Fault::new(Kind::Host, text).hint("box image sign --directory DIR …")
             };
             let place = lookaside.ok_or_else(none)?;
-            let signature = sign_simple(reference, &digest, key)?;
-            Ok(place.write(reference, &digest, &signature)?.display().to_string())
+            let signature = sign_simple(reference, digest, &signer)?;
+            Ok(place.write(reference, digest, &signature)?.display().to_string())
         }
         Signer::Sigstore(path) => {
             let pem = read_limited(path, KEY_LIMIT)?;
-            sigstore::sign(&client, &digest, &reference.stored_name(), &pem).await?;
+            sigstore::sign(client, digest, &reference.stored_name(), &pem).await?;
             Ok(format!("{}:{}.sig", reference.repository(), digest.as_str().replacen(':', "-", 1)))
         }
     }
