@@ -12,8 +12,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 
 /// Debian's docker-registry over TLS.
-struct Server {
-    host: String,
+pub struct Server {
+    pub host: String,
     child: Child,
     token: Option<TokenService>,
 }
@@ -26,7 +26,7 @@ impl Drop for Server {
 }
 
 /// Start it, trusted by box; with a token service, or open to all.
-fn start(env: &TestEnv, guarded: bool) -> Option<Server> {
+pub fn start(env: &TestEnv, guarded: bool) -> Option<Server> {
     let folder = env.base.join("server");
     fs::create_dir_all(&folder).unwrap();
     if !certificates(&folder) {

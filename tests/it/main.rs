@@ -85,6 +85,7 @@ mod networks;
 mod manifest;
 mod oci;
 mod options;
+mod peers;
 mod platform;
 mod port;
 mod ports;

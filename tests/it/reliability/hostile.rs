@@ -136,10 +136,10 @@ fn sum(header: &mut [u8]) {
     header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
 }
 
-/// A command on the archive, in at most 512 MiB; it may refuse, and that soon.
+/// A command on the archive, in at most 256 MB; it may refuse, and that soon.
 fn offer(env: &TestEnv, what: &str, words: &[&str], stdin: &[u8]) -> bool {
     let mut cmd = env.other(Path::new("prlimit"));
-    cmd.arg("--data=536870912").arg(crate::env::program()).args(words);
+    cmd.arg("--data=256000000").arg(crate::env::program()).args(words);
     let outcome = cmd.stdin(stdin).run();
     assert!([0, 125].contains(&outcome.code), "{what}: {outcome}");
     let err = outcome.err();
