@@ -20,7 +20,7 @@ fn known<T>(value: Option<T>) -> Result<(), String> {
 }
 
 /// All of them.
-pub const PARSERS: [Parser; 34] = [
+pub const PARSERS: [Parser; 35] = [
     ("ports", &["80", "8080:80/udp", "[::1]:8000-8010:80-90", "127.0.0.1::53/udp"], |text| said(parse_ports(text))),
     ("exposed", &["80", "80-90/tcp"], |text| said(settings::parse_exposed(text))),
     (
@@ -50,6 +50,11 @@ pub const PARSERS: [Parser; 34] = [
     ("secret", &["a,type=mount,target=/x,uid=1,gid=2,mode=0400", "a,type=env,target=B"], |text| {
         said(secrets::parse(text))
     }),
+    (
+        "config of an image",
+        &[r#"{"Cmd": ["sh"], "Labels": {"a": "b"}, "User": "1"}"#, r#"{"Hostname": "x"}"#],
+        |text| said(boxlib::container::parse_config(text)),
+    ),
     ("duration", &["1h30m", "-1.5s", "300ms", "2us"], |text| known(time::parse_duration(text))),
     ("moment", &["2026-11-21T09:30:00Z", "2026-11-21", "1795253400.5", "10m"], |text| {
         said(time::parse_moment(text, chrono_now()))

@@ -98,16 +98,20 @@ fn place<'a>(key: &str, o: &'a mut ContainerOptions) -> Option<(&'static str, Pl
 }
 
 /// The keys that have an effect without being an option, or elsewhere than in `run` and `create`.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 13] = [
     "containers.default_capabilities",
     "containers.env",
     "containers.host_containers_internal_ip",
     "containers.netns",
+    "engine.compression_format",
+    "engine.compression_level",
     "engine.detach_keys",
     "engine.runtimes",
     "engine.stop_timeout",
     "network.default_rootless_network_cmd",
     "network.pasta_options",
+    "secrets.driver",
+    "secrets.opts",
 ];
 
 /// Whether box goes by a key of containers.conf.
@@ -250,8 +254,8 @@ fn beside_the_point(key: &str, options: &ContainerOptions) -> bool {
     let rights = &options.rights;
     let shares_network = options.net.network.iter().any(|word| word.starts_with("container:"));
     match key {
-        // Read by the name of a runtime.
-        "engine.runtimes" => true,
+        // Tables, read where they are used.
+        "engine.runtimes" | "secrets.opts" => true,
         "containers.userns" => {
             let words = !rights.uidmap.is_empty() || !rights.gidmap.is_empty();
             words || rights.subuidname.is_some() || rights.subgidname.is_some() || env::userns().is_some()

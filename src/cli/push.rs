@@ -6,6 +6,7 @@ use super::args::push::Push;
 use super::progress::Shown;
 use super::{session, trust};
 use crate::base::error::{Kind, fault};
+use crate::config::containers::Containers;
 use crate::events;
 use crate::image::{self, Compression, ManifestFormat, Progress, PushOptions, Pushed, Shape};
 use anyhow::{Context, Result};
@@ -42,17 +43,39 @@ pub fn push(args: &Push, globals: &Globals) -> Result<u8> {
     Ok(0)
 }
 
-/// `--format`, `--compression-format`, `--compression-level` and `--force-compression`.
+/// `--format`, `--compression-format` (or what containers.conf says), `--compression-level` and `--force-compression`.
 pub fn shape(format: Option<&str>, packed: Option<&str>, level: Option<i32>, force: bool) -> Result<Shape> {
     Ok(Shape {
         format: format.map(manifest_format),
-        compression: packed.map(|packed| compression(packed, level)).transpose()?,
+        compression: match packed {
+            Some(packed) => Some(compression(packed, level)?),
+            None => configured_compression()?,
+        },
         force,
     })
 }
 
 fn manifest_format(text: &str) -> ManifestFormat {
     if text == "v2s2" { ManifestFormat::Docker } else { ManifestFormat::Oci }
+}
+
+/// What containers.conf says of it.
+fn configured_compression() -> Result<Option<Compression>> {
+    let conf = Containers::load()?;
+    let key = "engine.compression_format";
+    let (Some(format), Some(setting)) = (conf.word(key)?, conf.get(key)) else { return Ok(None) };
+    if !["gzip", "zstd", "zstd:chunked"].contains(&format.as_str()) {
+        let wrong = fault(Kind::Host, format!("`{}`: it is one of: gzip zstd zstd:chunked", format.escape_debug()));
+        return Err(wrong.context(setting.deed(key)));
+    }
+    let key = "engine.compression_level";
+    let level = conf.word(key)?.map(|text| text.parse::<i32>()).transpose();
+    let level = level.map_err(|_| fault(Kind::Host, "it is no number"));
+    let found = level.and_then(|level| compression(&format, level));
+    found.map(Some).map_err(|error| match conf.get(key) {
+        Some(setting) => error.context(setting.deed(key)),
+        None => error,
+    })
 }
 
 /// `--compression-format` and `--compression-level`.

@@ -8,9 +8,11 @@ use super::template::Format;
 use super::volume::pairs;
 use crate::base::error::{Fault, Kind, fault, kind};
 use crate::base::{env, time};
+use crate::config::containers::Containers;
 use crate::volume::secret::{self, MAX_VALUE, New, Secret};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::Read;
 
 /// Do what was asked; the exit code.
@@ -25,13 +27,13 @@ pub fn dispatch(verb: SecretVerb, globals: &Globals) -> Result<u8> {
 }
 
 fn create(args: Create, globals: &Globals) -> Result<u8> {
-    let new = New {
-        name: args.name.clone(),
-        driver: args.driver.clone().unwrap_or_default(),
-        options: pairs("--driver-opts", &args.driver_opts)?,
-        labels: pairs("--label", &args.label)?,
-        replace: args.replace,
+    let mut options = pairs("--driver-opts", &args.driver_opts)?;
+    let driver = match &args.driver {
+        Some(driver) => driver.clone(),
+        None => configured(&mut options)?,
     };
+    let new =
+        New { name: args.name.clone(), driver, options, labels: pairs("--label", &args.label)?, replace: args.replace };
     let engine = session::open(globals)?;
     let value = value(&args)?;
     match secret::create(&engine.dirs, new, &value) {
@@ -42,6 +44,20 @@ fn create(args: Create, globals: &Globals) -> Result<u8> {
         Err(error) => return Err(error),
     }
     Ok(0)
+}
+
+/// The driver that containers.conf says, with its options where none of that name was typed; nothing for the built-in.
+fn configured(options: &mut BTreeMap<String, String>) -> Result<String> {
+    let conf = Containers::load()?;
+    let Some(driver) = conf.word("secrets.driver")? else { return Ok(String::new()) };
+    if let Some(setting) = conf.get("secrets.opts") {
+        for (key, value) in setting.value.as_table().into_iter().flatten() {
+            let wrong = || fault(Kind::Host, format!("`{key}` is no text")).context(setting.deed("secrets.opts"));
+            let value = value.as_str().ok_or_else(wrong)?;
+            options.entry(key.clone()).or_insert_with(|| value.to_owned());
+        }
+    }
+    Ok(driver)
 }
 
 /// The bytes of a file, of stdin or of a variable.

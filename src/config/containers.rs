@@ -69,7 +69,13 @@ impl Containers {
     /// Take in the text of a file.
     fn merge(&mut self, text: &str, path: &Path) -> Result<()> {
         let deed = || Fault::new(Kind::Host, format!("cannot use `{}`", path.display()));
-        let file: toml::Table = toml::from_str(&without_comments(text)).with_context(deed)?;
+        let text = without_comments(text);
+        let file: toml::Table = toml::from_str(&text).map_err(|error| {
+            // In one line: the parser would draw the place.
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            deed().because(anyhow::anyhow!("line {line}: {}", error.message().replace('\n', ", ")))
+        })?;
         for (table, keys) in file {
             let Value::Table(keys) = keys else {
                 let text = format!("`{table}` stands in no table, such as [containers]");
@@ -218,7 +224,8 @@ mod tests {
     fn errors_name_file_and_key() {
         let error = Containers::default().merge("shm_size = 1", Path::new("/x")).unwrap_err();
         assert_eq!(format!("{error:#}"), "cannot use `/x`: `shm_size` stands in no table, such as [containers]");
-        assert!(Containers::default().merge("[containers", Path::new("/x")).is_err());
+        let error = Containers::default().merge("# x\n[engine]\na = 1\na = 2", Path::new("/x")).unwrap_err();
+        assert_eq!(format!("{error:#}"), "cannot use `/x`: line 4: duplicate key");
         let found = merged(&["[containers]\nenv = [[1]]\ninit = {}"]);
         let error = found.words("containers.env").unwrap_err();
         assert_eq!(format!("{error:#}"), "cannot use `env` of `/0.conf`: it cannot be a value of type array");

@@ -147,3 +147,25 @@ fn the_hosts_variables_and_time_zone() {
     let seen = env.inside(&["--tz", "Asia/Tokyo"], &["cat", "/etc/localtime"]);
     assert_eq!(seen.stdout, std::fs::read(zone).unwrap());
 }
+
+#[test]
+fn of_pushes_and_secrets() {
+    let env = with("[engine]\ncompression_format = \"zstd\"\ncompression_level = 5\n[secrets]\ndriver = \"file\"\n");
+    env.box_(&["push", "-q", "t", "oci:layout:x"]).ok();
+    let blobs = std::fs::read_dir(env.base.join("layout/blobs/sha256")).unwrap().flatten();
+    let texts: Vec<String> = blobs.filter_map(|blob| std::fs::read_to_string(blob.path()).ok()).collect();
+    assert!(texts.iter().any(|text| text.contains("tar+zstd")), "{texts:?}");
+    env.cmd(&["secret", "create", "a", "-"]).stdin("x").run().ok();
+    assert_eq!(env.box_(&["secret", "inspect", "--format", "{{.Spec.Driver.Name}}", "a"]).ok(), "file");
+    let used = env.box_(&["info", "--config"]).ok();
+    assert!(used.lines().skip(1).all(|line| line.contains(" yes ")), "{used}");
+    for (conf, says) in [
+        ("[engine]\ncompression_format = \"lzma\"\n", "cannot use `compression_format`"),
+        ("[engine]\ncompression_format = \"gzip\"\ncompression_level = 10\n", "cannot use `compression_level`"),
+    ] {
+        env.file("containers.conf", conf);
+        env.box_(&["push", "-q", "t", "oci:layout:y"]).fails(125).says(says);
+    }
+    env.file("containers.conf", "[secrets]\ndriver = \"pigeon\"\n");
+    env.cmd(&["secret", "create", "b", "-"]).stdin("x").run().fails(125).says("pigeon");
+}
