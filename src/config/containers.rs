@@ -168,6 +168,10 @@ impl Setting {
 }
 
 fn read(path: &Path) -> Result<String> {
+    // As scripts have it: `CONTAINERS_CONF=/dev/null` for no configuration.
+    if path == Path::new("/dev/null") {
+        return Ok(String::new());
+    }
     let bytes = read_limited(path, FILE_LIMIT)?;
     String::from_utf8(bytes).with_context(|| format!("cannot use `{}`", path.display()))
 }

@@ -129,6 +129,7 @@ fn explained_without_being_made() {
     env.box_(&["create", "--name", "x", "t"]).ok();
     env.box_(&["create", "--dry-run", "--name", "x", "t"]).fails(125).says("the name `x` is in use");
     env.box_(&["run", "--explain", "t"]).fails(125).says("--dry-run");
+    assert_eq!(env.cmd(&["info", "--config"]).set("CONTAINERS_CONF", "/dev/null").run().ok().lines().count(), 1);
 }
 
 #[test]
