@@ -90,6 +90,14 @@ pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
     read_file_limited(file, limit).with_context(deed)
 }
 
+/// As [`read_limited`], where whatever cannot be read is as if it was not there: that costs no error, with its text and,
+/// for who asks for them, its backtrace.
+pub fn read_if_there(path: &Path, limit: u64) -> Option<Vec<u8>> {
+    let mut options = OpenOptions::new();
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    options.read(true).custom_flags(flags).open(path).ok().and_then(|file| read_file_limited(file, limit).ok())
+}
+
 /// As [`read_limited`], of an open file.
 pub fn read_file_limited(file: File, limit: u64) -> Result<Vec<u8>> {
     let meta = file.metadata()?;

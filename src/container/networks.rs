@@ -8,7 +8,7 @@
 use super::record::{Container, Status};
 use super::{RemoveOptions, remove};
 use crate::base::error::{Fault, Kind, fault};
-use crate::base::fs::{Durability, read_limited, replace};
+use crate::base::fs::{Durability, read_if_there, replace};
 use crate::engine::Engine;
 use crate::events;
 use crate::network::hub::{self, Lease, Member};
@@ -25,7 +25,7 @@ pub fn attachments(container: &Container) -> Vec<Attachment> {
     if container.config.network != NetworkMode::Bridge {
         return Vec::new();
     }
-    let changed = read_limited(&container.dir.join("networks.json"), LIMIT).ok();
+    let changed = read_if_there(&container.dir.join("networks.json"), LIMIT);
     let changed = changed.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     changed.unwrap_or_else(|| container.config.networking.attachments.clone())
 }
@@ -35,7 +35,7 @@ pub fn leases(container: &Container) -> Vec<Lease> {
     if container.config.network != NetworkMode::Bridge {
         return Vec::new();
     }
-    let bytes = read_limited(&lease_file(container), LIMIT).ok();
+    let bytes = read_if_there(&lease_file(container), LIMIT);
     bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 

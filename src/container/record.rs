@@ -19,7 +19,7 @@ use super::config::Config;
 use super::rename;
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
-use crate::base::fs::{create_new, read_file_limited, read_limited, remove_tree};
+use crate::base::fs::{create_new, read_file_limited, read_if_there, remove_tree};
 use crate::base::id::ContainerId;
 use crate::base::lock::{Lock, Share, held, is_held};
 use crate::base::temp::discard;
@@ -164,7 +164,7 @@ impl Container {
             return Status::Exited(exit);
         }
         // The lock is free and nobody has written how it ended: the monitor was killed, or the host went down.
-        let run = || -> Option<Run> { serde_json::from_slice(&read_limited(&lock, LIMIT).ok()?).ok() };
+        let run = || -> Option<Run> { serde_json::from_slice(&read_if_there(&lock, LIMIT)?).ok() };
         match run() {
             Some(run) => Status::Exited(lost(&run)),
             None => Status::Created,
@@ -172,7 +172,7 @@ impl Container {
     }
 
     fn exit(&self) -> Option<Exit> {
-        serde_json::from_slice(&read_limited(&self.dir.join("exit.json"), LIMIT).ok()?).ok()
+        serde_json::from_slice(&read_if_there(&self.dir.join("exit.json"), LIMIT)?).ok()
     }
 
     /// The running process, or an error that says what the container does instead.
@@ -419,7 +419,7 @@ pub(super) fn current_name(dirs: &Dirs, container: &Container) -> Current {
 
 /// The config behind a name.
 pub(super) fn read_name(path: &std::path::Path) -> Option<Config> {
-    serde_json::from_slice(&read_limited(path, LIMIT).ok()?).ok()
+    serde_json::from_slice(&read_if_there(path, LIMIT)?).ok()
 }
 
 /// The container of this name or id prefix; a name wins.
@@ -512,7 +512,7 @@ pub fn monitors(dirs: &Dirs) -> Vec<i32> {
     ids(dirs)
         .filter_map(|id| {
             let lock = dirs.containers().join(id.as_str()).join("lock");
-            let run: Run = serde_json::from_slice(&read_limited(&lock, LIMIT).ok()?).ok()?;
+            let run: Run = serde_json::from_slice(&read_if_there(&lock, LIMIT)?).ok()?;
             is_held(&lock).then_some(run.monitor)
         })
         .collect()
@@ -554,7 +554,7 @@ fn heal_one(dirs: &Dirs, id: &ContainerId, become_root: &mut dyn FnMut() -> Resu
     };
     if container.exit().is_none() {
         let run: Option<Run> =
-            read_limited(&container.lock_path(), LIMIT).ok().and_then(|b| serde_json::from_slice(&b).ok());
+            read_if_there(&container.lock_path(), LIMIT).and_then(|b| serde_json::from_slice(&b).ok());
         super::limits::remove_leftover(&container, run.as_ref());
         if let Some(run) = run {
             if let Some(pidfd) = proc::open(run.pid, run.pid_started).filter(|_| run.boot == proc::boot_id()) {

@@ -9,7 +9,7 @@ use super::limits::{self, Cgroups, Limits, Resources, Ulimit};
 use super::publish;
 use super::record::{Container, Status};
 use crate::base::error::{Kind, fault};
-use crate::base::fs::{Durability, read_limited, replace};
+use crate::base::fs::{Durability, read_if_there, replace};
 use crate::base::lock::{Lock, Share};
 use crate::engine::Engine;
 use crate::network::PortMapping;
@@ -57,7 +57,7 @@ pub struct Changes {
 impl Container {
     /// With what `update` has changed since it was created.
     pub(super) fn with_updates(mut self) -> Self {
-        if let Ok(bytes) = read_limited(&self.dir.join(FILE), 1 << 20)
+        if let Some(bytes) = read_if_there(&self.dir.join(FILE), 1 << 20)
             && let Ok(updates) = serde_json::from_slice::<Updates>(&bytes)
         {
             self.config.limits = updates.limits;
