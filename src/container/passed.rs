@@ -1,13 +1,15 @@
-//! `--log-driver passthrough`: the caller's own streams, which the container gets as they are.
+//! `--log-driver passthrough` and `--preserve-fds`: the caller's own streams and descriptors, which the container gets as
+//! they are.
 
 use super::config::Config;
+use super::life::RestartPolicy;
 use super::request::LogDriver;
 use super::start::Terminal;
-use crate::base::error::{Fault, Kind};
+use crate::base::error::{Fault, Kind, fault};
 use crate::runtime::Stdio;
 use anyhow::{Context, Result};
 use std::fs::OpenOptions;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 /// Stdin, stdout and stderr on their way to a container.
 #[derive(Debug)]
@@ -48,5 +50,20 @@ impl Passed {
     pub(super) fn into_stdio(self) -> Stdio {
         let [stdin, stdout, stderr] = self.0;
         Stdio::Pipes { stdin, stdout, stderr }
+    }
+}
+
+/// Descriptors go along with a run that the caller of box has started, by box itself.
+pub(super) fn check_preserved(config: &Config, preserved: &[RawFd]) -> Result<()> {
+    if preserved.is_empty() {
+        return Ok(());
+    }
+    if config.life.restart != RestartPolicy::No {
+        let text = format!("`--preserve-fds` and `--restart {}` do not go together", config.life.restart.word());
+        return Err(Fault::new(Kind::Usage, text).hint("the descriptors are of the first run alone").into());
+    }
+    match &config.runtime {
+        Some(_) => Err(fault(Kind::Usage, "`--preserve-fds` and `--runtime` do not go together")),
+        None => Ok(()),
     }
 }

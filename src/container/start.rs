@@ -6,7 +6,7 @@ use super::foreign::{self, Foreign};
 use super::happened;
 use super::health::{Target, Watch};
 use super::life::RestartPolicy;
-use super::passed::Passed;
+use super::passed::{self, Passed};
 use super::record::{Container, Exit, Run, Status};
 use super::request::LogDriver;
 use super::root::{self, Fuse, Prepared};
@@ -215,7 +215,7 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
         _ => network::bind_ports(&mut ports, &|pid| owner(engine, pid))?,
     };
     super::logs::check(container)?;
-    check_preserved(container, terminal.preserved)?;
+    passed::check_preserved(config, terminal.preserved)?;
     let notifier = Notifier::of(config)?;
     let passed = Passed::of(config, terminal)?;
     let secrets = secrets::read(engine, &config.secrets)?;
@@ -265,22 +265,6 @@ fn prepare(engine: &Engine, container: &Container, mode: &Mode, terminal: Termin
         preserved: terminal.preserved.to_vec(),
         notifier,
     })
-}
-
-/// Descriptors go along with a run that the caller of box has started, by box itself.
-fn check_preserved(container: &Container, preserved: &[RawFd]) -> Result<()> {
-    let config = &container.config;
-    if preserved.is_empty() {
-        return Ok(());
-    }
-    if config.life.restart != RestartPolicy::No {
-        let text = format!("`--preserve-fds` and `--restart {}` do not go together", config.life.restart.word());
-        return Err(Fault::new(Kind::Usage, text).hint("the descriptors are of the first run alone").into());
-    }
-    match &config.runtime {
-        Some(_) => Err(fault(Kind::Usage, "`--preserve-fds` and `--runtime` do not go together")),
-        None => Ok(()),
-    }
 }
 
 /// The container whose monitor this is.
