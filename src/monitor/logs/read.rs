@@ -203,36 +203,33 @@ impl Cursor {
     /// All whole records up to the end of the file.
     fn drain(&mut self, output: &mut Output<'_>) -> io::Result<Flow> {
         let mut buffer = std::mem::take(&mut self.begun);
+        // What of it is from the file; the rest is room.
+        let mut filled = buffer.len();
         loop {
-            let kept = buffer.len();
-            buffer.resize(kept + CHUNK, 0);
-            let count = match self.file.read_at(&mut buffer[kept..], self.offset) {
+            buffer.resize(buffer.len().max(filled + CHUNK), 0);
+            let count = match self.file.read_at(&mut buffer[filled..], self.offset) {
                 Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    buffer.truncate(kept);
-                    continue;
-                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            buffer.truncate(kept + count);
+            filled += count;
             self.offset += count as u64;
             if count == 0 {
+                buffer.truncate(filled);
                 self.begun = buffer;
                 return Ok(Flow::More);
             }
-            let mut rest = buffer.as_slice();
+            let mut rest = &buffer[..filled];
             while let Some(end) = memchr::find(b'\n', rest) {
                 if output.record(&rest[..=end])? == Flow::Enough {
                     return Ok(Flow::Enough);
                 }
                 rest = &rest[end + 1..];
             }
-            let read = buffer.len() - rest.len();
-            buffer.drain(..read);
-            if buffer.len() > seek::MAX_RECORD {
-                // No record of ours is so long: the file is damaged here.
-                buffer.clear();
-            }
+            let left = rest.len();
+            buffer.copy_within(filled - left..filled, 0);
+            // No record of ours is so long: the file is damaged there.
+            filled = if left > seek::MAX_RECORD { 0 } else { left };
         }
     }
 }
@@ -274,7 +271,7 @@ impl<'a> Output<'a> {
         }
         let begun = self.begun.get_mut(stream as usize).map(|begun| std::mem::replace(begun, !whole));
         if self.timestamps && begun == Some(false) {
-            (self.sink)(stream, format!("{time} ").as_bytes())?;
+            (self.sink)(stream, &[&*time, b" "].concat())?;
         }
         if !text.is_empty() {
             (self.sink)(stream, &text)?;
@@ -291,6 +288,6 @@ impl<'a> Output<'a> {
     }
 }
 
-fn time_of(text: &str) -> Option<i64> {
-    DateTime::parse_from_rfc3339(text).ok()?.timestamp_nanos_opt()
+fn time_of(text: &[u8]) -> Option<i64> {
+    DateTime::parse_from_rfc3339(std::str::from_utf8(text).ok()?).ok()?.timestamp_nanos_opt()
 }
