@@ -120,7 +120,7 @@ pub fn inspect_network(engine: &Engine, record: &Record) -> Value {
     json!({
         "name": record.name,
         "id": record.id,
-        "driver": "bridge",
+        "driver": record.driver.word(),
         "network_interface": record.interface,
         "created": rfc3339(&chrono::DateTime::from_timestamp_nanos(record.created)),
         "subnets": subnets,

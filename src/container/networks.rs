@@ -12,7 +12,7 @@ use crate::base::fs::{Durability, read_if_there, replace};
 use crate::engine::Engine;
 use crate::events;
 use crate::network::hub::{self, Lease, Member};
-use crate::network::record as networks;
+use crate::network::record::{self as networks, Driver};
 use crate::network::{self, Attachment, NetworkMode};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -54,10 +54,12 @@ pub(super) fn member(engine: &Engine, container: &Container) -> Result<Option<Me
     if config.network != NetworkMode::Bridge {
         return Ok(None);
     }
-    let wanted = attachments(container).into_iter().map(|attachment| {
+    let records = attachments(container).into_iter().map(|attachment| {
         let record = networks::load(&engine.dirs, &attachment.network)?;
         Ok((attachment, record))
     });
+    let mut wanted = records.collect::<Result<Vec<_>>>()?;
+    wanted.retain(|(_, record)| record.driver == Driver::Bridge);
     let mut names = vec![config.name.clone(), config.id.short().to_owned()];
     if config.hostname != config.id.short() && !names.contains(&config.hostname) {
         names.push(config.hostname.clone());
@@ -67,7 +69,7 @@ pub(super) fn member(engine: &Engine, container: &Container) -> Result<Option<Me
         names,
         dns: config.networking.dns.clone(),
         search: search_domains(&config.networking.dns_search),
-        wanted: wanted.collect::<Result<_>>()?,
+        wanted,
         leases: Vec::new(),
     }))
 }
@@ -103,7 +105,7 @@ pub fn connect_network(engine: &Engine, container: &Container, attachment: Attac
         return Err(fault(Kind::InUse, text));
     }
     engine.enter()?;
-    if matches!(container.status(), Status::Running(_)) {
+    if record.driver == Driver::Bridge && matches!(container.status(), Status::Running(_)) {
         hub::connect(&engine.dirs.run, container.config.id.as_str(), attachment.clone(), record.clone())?;
     }
     list.push(attachment);
@@ -121,12 +123,14 @@ pub fn disconnect_network(engine: &Engine, container: &Container, network: &str)
         return Err(fault(Kind::NotFound, text));
     };
     engine.enter()?;
-    if matches!(container.status(), Status::Running(_)) {
+    let record = networks::find(&engine.dirs, network);
+    let is_none = record.as_ref().is_ok_and(|record| record.driver == Driver::None);
+    if !is_none && matches!(container.status(), Status::Running(_)) {
         hub::disconnect(&engine.dirs.run, container.config.id.as_str(), network)?;
     }
     list.remove(at);
     write_attachments(container, &list)?;
-    let id = networks::find(&engine.dirs, network).map(|record| record.id).unwrap_or_default();
+    let id = record.map(|record| record.id).unwrap_or_default();
     tell(engine, container, "disconnect", &id, network);
     Ok(())
 }

@@ -37,7 +37,7 @@ pub fn start_pasta(netns: BorrowedFd<'_>, options: &[String], mac: Option<Mac>) 
         if !given(&["-I", "--ns-ifname"]) {
             list.extend(["--ns-ifname".into(), "eth0".into()]);
         }
-        if is_init_root() && !given(&["--runas"]) {
+        if program::is_init_root() && !given(&["--runas"]) {
             // It would become `nobody`, who cannot enter the namespace.
             list.extend(["--runas".into(), "0:0".into()]);
         }
@@ -49,12 +49,6 @@ pub fn start_pasta(netns: BorrowedFd<'_>, options: &[String], mac: Option<Mac>) 
         list
     };
     program::start("pasta", &path, arguments, netns, explain)
-}
-
-/// Whether we are root of the whole host, not of a user namespace: the map of the first one has all ids.
-fn is_init_root() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| map.split_ascii_whitespace().nth(2) == Some("4294967295"))
 }
 
 /// Whether a word is this option: `-t`, `-t80`, `--tcp-ports` or `--tcp-ports=80`.

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::mount::MountPropagationFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -88,6 +89,7 @@ fn become_program(
 ) -> std::io::Error {
     let prepare = || -> std::io::Result<()> {
         process::set_parent_death_signal(crate::base::signal::SIGKILL)?;
+        keep_mounts_apart()?;
         // The monitor's blocked signals would be inherited.
         nix::sys::signal::SigSet::empty().thread_set_mask()?;
         let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
@@ -101,6 +103,23 @@ fn become_program(
         Ok(()) => process::execve(path, argv, envp),
         Err(error) => error,
     }
+}
+
+/// Programs that lock themselves in unmount all that they have no use for. slirp4netns (1.2) leaves mounts below `/`
+/// shared as it does so: for real root it would take `ip netns`'s names away from the host. Others' mounts are slaves.
+fn keep_mounts_apart() -> std::io::Result<()> {
+    if is_init_root() {
+        crate::sys::namespace::unshare(nix::sched::CloneFlags::CLONE_NEWNS.bits())?;
+        let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", slave)?;
+    }
+    Ok(())
+}
+
+/// Whether we are root of the whole host, not of a user namespace: the map of the first one has all ids.
+pub(super) fn is_init_root() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.split_ascii_whitespace().nth(2) == Some("4294967295"))
 }
 
 impl Program {

@@ -25,6 +25,27 @@ const LIMIT: u64 = 1 << 20;
 /// The network that is there without having been made: `--network bridge`.
 pub const DEFAULT_NAME: &str = "bridge";
 
+/// What a network is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    /// A bridge in the hub's namespace.
+    #[default]
+    Bridge,
+    /// Nothing: its containers have their loopback, and whatever other networks they are in.
+    None,
+}
+
+impl Driver {
+    /// Its word for `--driver`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::None => "none",
+        }
+    }
+}
+
 /// A user network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -36,7 +57,10 @@ pub struct Record {
     pub name: String,
     /// When it was made, in nanoseconds since 1970.
     pub created: i64,
-    /// The bridge's name.
+    /// What it is made of.
+    #[serde(default)]
+    pub driver: Driver,
+    /// The bridge's name; empty without one.
     pub interface: String,
     /// At most one of each family.
     pub subnets: Vec<Subnet>,
@@ -50,6 +74,9 @@ pub struct Record {
     pub labels: BTreeMap<String, String>,
     /// The largest packet, bytes.
     pub mtu: Option<u32>,
+    /// The VLAN of IEEE 802.1Q that its containers' packets are of, within the bridge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// Containers of other networks are out of reach.
     pub isolate: bool,
     /// Containers get no default route here.
@@ -85,8 +112,10 @@ pub struct Route {
 }
 
 /// What `network create` asks for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
+    /// `--driver`.
+    pub driver: Driver,
     /// `--subnet`, in order.
     pub subnets: Vec<Prefix>,
     /// `--gateway`, in the order of the subnets.
@@ -218,8 +247,20 @@ pub fn create(dirs: &Dirs, name: &str, wanted: Wanted) -> Result<Record> {
     }
     let others = all(dirs);
     let known = Options::parse(&wanted.options)?;
-    let interface = interface(&others, wanted.interface.or(known.interface))?;
-    let subnets = subnets(&others, &wanted.subnets, &wanted.gateways, &wanted.ranges, wanted.ipv6)?;
+    let (interface, subnets) = match wanted.driver {
+        Driver::None => {
+            let only = Wanted { driver: Driver::None, labels: wanted.labels.clone(), ..Wanted::default() };
+            if wanted != only {
+                let text = "a network of the driver none has nothing but a name and labels";
+                return Err(Fault::new(Kind::Usage, text).hint("leave out --driver, or the other options").into());
+            }
+            (String::new(), Vec::new())
+        }
+        Driver::Bridge => (
+            interface(&others, wanted.interface.or(known.interface))?,
+            subnets(&others, &wanted.subnets, &wanted.gateways, &wanted.ranges, wanted.ipv6)?,
+        ),
+    };
     for route in &wanted.routes {
         if !subnets.iter().any(|subnet| subnet.subnet.contains(route.gateway)) {
             return Err(fault(Kind::Usage, format!("the route's gateway {} is not in the network", route.gateway)));
@@ -231,13 +272,15 @@ pub fn create(dirs: &Dirs, name: &str, wanted: Wanted) -> Result<Record> {
         id: crate::base::id::ContainerId::random().to_string(),
         name: name.to_owned(),
         created: now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec),
+        driver: wanted.driver,
         interface,
         subnets,
         internal: wanted.internal,
-        dns: !wanted.no_dns,
+        dns: !wanted.no_dns && wanted.driver == Driver::Bridge,
         dns_servers: wanted.dns_servers,
         labels: wanted.labels,
         mtu: known.mtu,
+        vlan: known.vlan,
         isolate: known.isolate,
         no_default_route: known.no_default_route,
         metric: known.metric,
@@ -252,6 +295,7 @@ pub fn create(dirs: &Dirs, name: &str, wanted: Wanted) -> Result<Record> {
 /// `--opt`, understood.
 struct Options {
     mtu: Option<u32>,
+    vlan: Option<u16>,
     isolate: bool,
     no_default_route: bool,
     metric: Option<u32>,
@@ -260,7 +304,8 @@ struct Options {
 
 impl Options {
     fn parse(options: &BTreeMap<String, String>) -> Result<Self> {
-        let mut known = Self { mtu: None, isolate: true, no_default_route: false, metric: None, interface: None };
+        let mut known =
+            Self { mtu: None, vlan: None, isolate: true, no_default_route: false, metric: None, interface: None };
         for (key, value) in options {
             let wrong = |what: &str| {
                 fault(Kind::Usage, format!("`--opt {}={}`: {what}", key.escape_debug(), value.escape_debug()))
@@ -287,16 +332,16 @@ impl Options {
                 "metric" => known.metric = Some(value.parse().map_err(|_| wrong("not a number"))?),
                 "com.docker.network.bridge.name" => known.interface = Some(value.clone()),
                 "vlan" => {
-                    return Err(wrong(
-                        "the bridges of an ordinary user are in a namespace of their own, where no VLAN comes in",
-                    ));
+                    let vlan = value.parse().ok().filter(|vlan| (1..=4094).contains(vlan));
+                    known.vlan = Some(vlan.ok_or_else(|| wrong("not a number from 1 to 4094"))?);
                 }
                 "parent" | "mode" | "vrf" | "bclim" => {
                     return Err(wrong("this belongs to interfaces of the host, which an ordinary user does not own"));
                 }
                 _ => {
                     let text = format!("a network has no option `{}`", key.escape_debug());
-                    let hint = "the options are: mtu isolate no_default_route metric com.docker.network.bridge.name";
+                    let hint =
+                        "the options are: mtu vlan isolate no_default_route metric com.docker.network.bridge.name";
                     return Err(Fault::new(Kind::Usage, text).hint(hint).into());
                 }
             }

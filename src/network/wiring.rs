@@ -23,6 +23,8 @@ const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
+const IFLA_BR_VLAN_FILTERING: u16 = 7;
+const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
 const VETH_INFO_PEER: u16 = 1;
 const UP: u32 = 1;
 
@@ -44,9 +46,20 @@ pub(super) fn index_of(socket: &mut Socket, name: &str) -> Result<Option<u32>, E
 }
 
 /// Make a bridge with these addresses, or bring up the one that is there; its number.
-pub(super) fn make_bridge(socket: &mut Socket, name: &str, addresses: &[(IpAddr, u8)], mtu: u32) -> Result<u32> {
+pub(super) fn make_bridge(
+    socket: &mut Socket,
+    name: &str,
+    addresses: &[(IpAddr, u8)],
+    mtu: u32,
+    vlan: Option<u16>,
+) -> Result<u32> {
     let deed = || format!("cannot make the bridge `{name}`");
-    let kind = |m: Message| m.text(IFLA_INFO_KIND, "bridge");
+    // All ports of it, the bridge's own too, are of this VLAN, untagged; packets of others are dropped.
+    let data = |m: Message| match vlan {
+        Some(vlan) => m.attr(IFLA_BR_VLAN_FILTERING, &[1]).attr(IFLA_BR_VLAN_DEFAULT_PVID, &vlan.to_ne_bytes()),
+        None => m,
+    };
+    let kind = |m: Message| m.text(IFLA_INFO_KIND, "bridge").nest(IFLA_INFO_DATA, data);
     // A bridge without a hardware address of its own takes the lowest of its ports', and another when that port goes:
     // those who know the old one would talk to nobody for seconds.
     let last: Vec<u8> = match addresses.first() {

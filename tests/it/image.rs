@@ -296,6 +296,7 @@ const APPLETS: &[&str] = &[
     "orphan",
     "listen",
     "connect",
+    "questions",
     "unix",
     "interfaces",
     "try",

@@ -158,9 +158,7 @@ fn chosen_addresses() {
     env.box_(&["network", "create", "lab"]).fails(125).says("already");
     env.box_(&["network", "create", "--ignore", "lab"]).ok();
     env.box_(&["network", "create", "--driver", "macvlan", "x"]).fails(125).says("interface of the host");
-    for words in
-        [&["--subnet", "x"][..], &["--opt", "x=y"], &["--gateway", "10.1.1.1"], &["--opt", "vlan=3"], &["host"]]
-    {
+    for words in [&["--subnet", "x"][..], &["--opt", "x=y"], &["--gateway", "10.1.1.1"], &["host"]] {
         env.box_(&[&["network", "create"], words].concat()).ends(125);
     }
     env.box_(&["run", "--rm", "--network", "nope", "t", "true"]).fails(125).says("no network `nope`");
@@ -241,6 +239,54 @@ fn whoever_is_killed_service_comes_back() {
     eventually("the hub to end", || process("box-net").is_none() && process("slirp4netns").is_none());
 }
 
+/// Containers come and go on several networks, and no question for a name is lost or answered wrongly meanwhile.
+///
+/// `BOX_TEST_CYCLES=N`: that many rounds of 50 containers on 5 networks, in place of a short one.
+#[test]
+fn names_are_answered_while_containers_come_and_go() {
+    let env = TestEnv::with_image();
+    let cycles: Option<usize> = std::env::var("BOX_TEST_CYCLES").ok().and_then(|text| text.parse().ok());
+    let (networks, each, rounds) = if cycles.is_some() { (5, 10, cycles.unwrap_or(0)) } else { (2, 3, 1) };
+    for network in 0..networks {
+        let name = format!("n{network}");
+        env.box_(&["network", "create", &name]).ok();
+        env.box_(&["run", "-d", "--name", &format!("stays{network}"), "--network", &name, "t", "pause"]).ok();
+        let asker = format!("asker{network}");
+        let stays = format!("stays{network}");
+        let words = ["run", "-d", "--name", &asker, "--network", &name, "-v", "/end", "t"];
+        env.box_(&[&words[..], &["questions", "/end/now", &stays, &asker]].concat()).ok();
+        env.await_log(&asker, "ready");
+    }
+    let come_and_go = |network: usize| {
+        let (name, word) = (format!("n{network}"), |number: usize| format!("guest{network}-{number}"));
+        for _ in 0..rounds {
+            for number in 0..each {
+                env.box_(&["run", "-d", "--name", &word(number), "--network", &name, "t", "pause"]).ok();
+            }
+            // One of them visits the next network.
+            let next = format!("n{}", (network + 1) % networks);
+            env.box_(&["network", "connect", &next, &word(0)]).ok();
+            let all: Vec<String> = (0..each).map(word).collect();
+            let words = ["rm", "-f", "-t", "0"].into_iter().chain(all.iter().map(String::as_str));
+            env.box_(&words.collect::<Vec<_>>()).ok();
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..networks).for_each(|network| drop(scope.spawn(move || come_and_go(network))));
+    });
+    for network in 0..networks {
+        let asker = format!("asker{network}");
+        env.box_(&["exec", &asker, "touch", "/end/now"]).ok();
+        env.box_(&["wait", &asker]).ok();
+        let log = env.box_(&["logs", &asker]).ok();
+        let asked = log.lines().find_map(|line| line.strip_prefix("asked ")?.split(',').next()?.parse::<u32>().ok());
+        assert!(asked.is_some_and(|asked| asked > 0) && log.contains("wrong [], lost []"), "{log}");
+        if cycles.is_some() {
+            eprintln!("{log}");
+        }
+    }
+}
+
 /// Names, as dig asks for them; hostile questions; several addresses in turn.
 #[test]
 fn the_name_server_as_dig_sees_it() {
@@ -288,4 +334,97 @@ fn bandwidth_is_limited() {
     let shown = env.box_(&inside).ok();
     assert!(shown.contains("tbf") && shown.contains("rate 2Mbit"), "{shown}");
     env.box_(&["run", "--rm", "--network", "slow:bandwidth-in=1", "t", "true"]).fails(125).says("bits a second");
+}
+
+/// A network without anything, and a VLAN within a bridge.
+#[test]
+fn other_kinds_of_networks() {
+    let env = TestEnv::with_image();
+    env.box_(&["network", "create", "--driver", "none", "quiet"]).ok();
+    env.box_(&["network", "create", "--driver", "none", "--subnet", "10.9.9.0/24", "x"]).fails(125).says("but a name");
+    assert_eq!(
+        env.box_(&["network", "ls", "--filter", "driver=none", "--format", "{{.Driver}} {{.Name}}"]).ok(),
+        "none quiet"
+    );
+    assert_eq!(env.box_(&["run", "--rm", "--network", "quiet", "t", "interfaces"]).ok(), "lo up");
+    // One may be in it beside another network.
+    env.box_(&["network", "create", "back"]).ok();
+    env.box_(&["run", "-d", "--name", "both", "--network", "back", "t", "pause"]).ok();
+    env.box_(&["network", "connect", "quiet", "both"]).ok();
+    env.box_(&["network", "rm", "quiet"]).fails(2).says("both");
+    env.box_(&["network", "disconnect", "quiet", "both"]).ok();
+    env.box_(&["network", "rm", "quiet"]).ok();
+    env.box_(&["network", "create", "--opt", "vlan=7", "tagged"]).ok();
+    env.box_(&["network", "create", "--opt", "vlan=4095", "x"]).fails(125).says("not a number from 1 to 4094");
+    let first = env.box_(&["run", "-d", "--name", "first", "--network", "tagged", "t", "pause"]);
+    if first.code != 0 {
+        // Not every kernel's bridges know VLANs.
+        first.fails(125).says("no VLANs in its bridges");
+        return;
+    }
+    for name in ["db", "web"] {
+        server(&env, name, &["--network", "tagged"]);
+    }
+    assert_eq!(ask_from(&env, "web", "db").ok(), format!("from {}\nx", address(&env, "web", "tagged")));
+    let hub = env.processes().into_iter().find(|process| process.words.contains("box-net")).expect("a hub").pid;
+    // As bridge(8) sees it, in the namespace that the hub holds open.
+    let is_netns =
+        |path: &std::path::PathBuf| std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("net:["));
+    let shown =
+        std::fs::read_dir(format!("/proc/{hub}/fd")).map(|all| all.flatten().map(|entry| entry.path()).find(is_netns));
+    if let Ok(Some(netns)) = shown {
+        let inside = format!("--net={}", netns.display());
+        let vlans = env.box_(&["unshare", "nsenter", &inside, "/usr/sbin/bridge", "vlan", "show"]).ok();
+        assert_eq!(vlans.matches("7 PVID").count(), 4, "{vlans}");
+    }
+}
+
+/// Clients of another machine: their own addresses are what servers see, in every mode. The machine is a namespace.
+#[test]
+fn root_clients_of_another_machine() {
+    if !crate::skip::is_root() {
+        skip!("wants root");
+    }
+    let env = TestEnv::with_image();
+    let id = std::process::id() % 10_000;
+    let (name, here, there) = (format!("boxm{id}"), format!("bxh{id}"), format!("bxt{id}"));
+    let ip = |words: &[&str]| {
+        let output = std::process::Command::new("ip").args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    ip(&["netns", "add", &name]);
+    let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        ip(&["link", "add", &here, "type", "veth", "peer", "name", &there, "netns", &name]);
+        ip(&["address", "add", "198.51.100.1/24", "dev", &here]);
+        ip(&["link", "set", &here, "up"]);
+        ip(&["-n", &name, "address", "add", "198.51.100.7/24", "dev", &there]);
+        ip(&["-n", &name, "link", "set", &there, "up"]);
+        env.box_(&["network", "create", "back"]).ok();
+        for mode in ["slirp4netns", "pasta", "back"] {
+            if mode == "pasta" && !std::path::Path::new("/usr/bin/pasta").exists() {
+                continue;
+            }
+            let run = ["run", "-d", "--name", mode, "--network", mode, "-p", "198.51.100.1::7000"];
+            env.box_(&[&run[..], &["-p", "198.51.100.1::7001/udp", "t", "listen", "tcp", "7000"]].concat()).ok();
+            env.await_log(mode, "ready");
+            env.box_(&["exec", "-d", mode, "listen", "udp", "7001"]).ok();
+            let payload = crate::image::payload_program();
+            let ask = |kind: &str, port: u16| {
+                let words = ["netns", "exec", &name, payload.to_str().unwrap(), "connect", kind, "198.51.100.1"];
+                let output = std::process::Command::new("ip").args(words).args([&port.to_string(), "x"]).output();
+                let output = output.unwrap();
+                let said = [output.stdout, output.stderr].concat();
+                String::from_utf8_lossy(&said).trim_end().to_owned()
+            };
+            let (tcp, udp) = (host_port(&env, mode, "7000/tcp"), host_port(&env, mode, "7001/udp"));
+            assert_eq!(ask("tcp", tcp), "from 198.51.100.7\nx", "{mode}");
+            eventually("an answer over UDP", || ask("udp", udp) == "from 198.51.100.7\nx");
+            env.box_(&["rm", "-f", "-t", "0", mode]).ok();
+        }
+    }));
+    let _ = std::process::Command::new("ip").args(["link", "del", &here]).status();
+    ip(&["netns", "del", &name]);
+    if let Err(panic) = made {
+        std::panic::resume_unwind(panic);
+    }
 }

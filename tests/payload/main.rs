@@ -79,6 +79,7 @@ fn applet(name: &str, args: &[String]) -> Code {
         "listen" => net::listen(args),
         "connect" => net::connect(args),
         "notify" => net::notify(args),
+        "questions" => net::questions(args),
         "unix" => net::unix_sockets(),
         "interfaces" => net::interfaces(),
         "try" => tries::tries(args),

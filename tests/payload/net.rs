@@ -63,6 +63,51 @@ pub fn connect(args: &[String]) -> Code {
     Ok(0)
 }
 
+/// `questions FILE NAME…`: ask the first name server of resolv.conf for each name in turn, a hundred times a second, each
+/// question by itself, until FILE is there; then wait for what is still to come and print how many questions there were
+/// and which were not answered by an address.
+pub fn questions(args: &[String]) -> Code {
+    let (file, names) = (word(args, 0)?, args.get(1..).unwrap_or_default());
+    let resolver = std::fs::read_to_string("/etc/resolv.conf").map_err(text)?;
+    let server = resolver.lines().find_map(|line| line.strip_prefix("nameserver ")).ok_or("no name server")?;
+    let socket = UdpSocket::bind("0.0.0.0:0").map_err(text)?;
+    socket.connect((server, 53)).map_err(text)?;
+    socket.set_read_timeout(Some(Duration::from_millis(10))).map_err(text)?;
+    let mut open = std::collections::BTreeMap::new();
+    let (mut asked, mut wrong) = (0u32, Vec::new());
+    let mut quiet = 0;
+    say("ready");
+    // An answer that takes five seconds is lost: a resolver would have asked again.
+    while quiet < 500 {
+        match std::path::Path::new(file).exists() {
+            true if open.is_empty() => break,
+            true => quiet += 1,
+            false => {
+                let name = &names[asked as usize % names.len()];
+                let mut question = [&(asked as u16).to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
+                for label in name.split('.') {
+                    question.push(label.len() as u8);
+                    question.extend(label.as_bytes());
+                }
+                question.extend([0, 0, 1, 0, 1]);
+                open.insert(asked as u16, name.clone());
+                asked += 1;
+                socket.send(&question).map_err(text)?;
+            }
+        }
+        let until = std::time::Instant::now() + Duration::from_millis(10);
+        let mut answer = [0; 600];
+        while std::time::Instant::now() < until {
+            let Ok(length) = socket.recv(&mut answer) else { continue };
+            let name = open.remove(&u16::from_be_bytes([answer[0], answer[1]]));
+            let good = length > 12 && answer[3] & 15 == 0 && answer[7] > 0;
+            wrong.extend(name.filter(|_| !good));
+        }
+    }
+    println!("asked {asked}, wrong {wrong:?}, lost {:?}", open.values().collect::<Vec<_>>());
+    Ok(0)
+}
+
 /// The unix sockets that this network namespace knows, by name.
 pub fn unix_sockets() -> Code {
     print!("{}", std::fs::read_to_string("/proc/net/unix").map_err(text)?);

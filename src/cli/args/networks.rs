@@ -94,7 +94,7 @@ pub struct Create {
     /// Set an option: KEY=VALUE
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub opt: Vec<String>,
-    /// bridge, the only one that an ordinary user can have [default: bridge]
+    /// bridge, or none: containers have nothing but their loopback there [default: bridge]
     #[arg(short, long, value_name = "DRIVER")]
     pub driver: Option<String>,
     /// Who gives the addresses: host-local [default: host-local]

@@ -6,14 +6,15 @@ use crate::cli::args::networks::Create;
 use crate::cli::output::print_line;
 use crate::cli::session;
 use crate::network::prefix::Prefix;
-use crate::network::record::{self, Wanted, parse_range, parse_route};
+use crate::network::record::{self, Driver, Wanted, parse_range, parse_route};
 use anyhow::Result;
 use std::collections::BTreeMap;
 
 /// `box network create`.
 pub fn create(args: Create, globals: &Globals) -> Result<u8> {
-    check_drivers(&args)?;
+    check_ipam(&args)?;
     let wanted = Wanted {
+        driver: driver(&args)?,
         subnets: args
             .subnet
             .iter()
@@ -47,24 +48,24 @@ pub fn create(args: Create, globals: &Globals) -> Result<u8> {
     Ok(0)
 }
 
-fn check_drivers(args: &Create) -> Result<()> {
+fn driver(args: &Create) -> Result<Driver> {
     match args.driver.as_deref() {
-        None | Some("bridge") => {}
+        None | Some("bridge") => Ok(Driver::Bridge),
+        Some("none" | "null") => Ok(Driver::None),
         Some(driver @ ("macvlan" | "ipvlan")) => {
             let text = format!(
                 "a network of the driver {driver} needs an interface of the host, which an ordinary user does not own"
             );
-            return Err(Fault::new(Kind::Usage, text)
-                .hint("leave out --driver: a bridge needs nothing of the host")
-                .into());
+            Err(Fault::new(Kind::Usage, text).hint("leave out --driver: a bridge needs nothing of the host").into())
         }
         Some(other) => {
-            return Err(fault(
-                Kind::Usage,
-                format!("there is no network driver `{}`, only bridge", other.escape_debug()),
-            ));
+            let text = format!("there is no network driver `{}`, only bridge and none", other.escape_debug());
+            Err(fault(Kind::Usage, text))
         }
     }
+}
+
+fn check_ipam(args: &Create) -> Result<()> {
     match args.ipam_driver.as_deref() {
         None | Some("host-local" | "default") => Ok(()),
         Some(other) => {

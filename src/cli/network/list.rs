@@ -32,7 +32,7 @@ pub fn ls(args: &Ls, globals: &Globals) -> Result<u8> {
                     for (key, value) in [
                         ("ID", id(network)),
                         ("Name", network.name.clone()),
-                        ("Driver", "bridge".into()),
+                        ("Driver", network.driver.word().to_owned()),
                         ("Labels", labels.join(",")),
                     ] {
                         map.insert(key.into(), json!(value));
@@ -45,7 +45,7 @@ pub fn ls(args: &Ls, globals: &Globals) -> Result<u8> {
         }
         None => {
             let headings = ["NETWORK ID", "NAME", "DRIVER"].map(str::to_owned).to_vec();
-            let row = |network: &Record| vec![id(network), network.name.clone(), "bridge".to_owned()];
+            let row = |network: &Record| vec![id(network), network.name.clone(), network.driver.word().to_owned()];
             let first = (!args.noheading).then_some(headings);
             table(&first.into_iter().chain(networks.iter().map(row)).collect::<Vec<_>>())
         }
@@ -109,7 +109,7 @@ fn matches(engine: &Engine, network: &Record, key: &str, value: &str) -> Result<
         "id" => network.id.starts_with(value),
         "label" => has_label(&network.labels, value),
         "label!" => !has_label(&network.labels, value),
-        "driver" => value == "bridge",
+        "driver" => value == network.driver.word(),
         "dangling" => container::users_of(engine, &network.name).is_empty() == (value == "true" || value == "1"),
         "until" => network.created < moment()?,
         _ => network.created >= moment()?,

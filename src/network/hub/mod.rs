@@ -239,7 +239,7 @@ fn lacking(what: &str, error: anyhow::Error) -> anyhow::Error {
     use rustix::io::Errno;
     match error.downcast_ref::<Errno>() {
         Some(&(Errno::OPNOTSUPP | Errno::PROTONOSUPPORT | Errno::AFNOSUPPORT | Errno::NOENT)) => {
-            Fault::new(Kind::Host, format!("this kernel has no {what}, which user networks need"))
+            Fault::new(Kind::Host, format!("this kernel has no {what}, which the network needs"))
                 .hint("use the default, which needs none: `--network slirp4netns`")
                 .because(error)
         }

@@ -374,12 +374,13 @@ impl Hub<'_> {
             record.subnets.iter().map(|subnet| (subnet.gateway, subnet.subnet.length)).collect();
         let (netns, mtu) = (self.netns.try_clone()?, record.mtu.unwrap_or(MTU));
         let make = |sockets: &mut Sockets| -> Result<(u32, Vec<Door>)> {
-            let index = wiring::make_bridge(&mut sockets.route, &record.interface, &addresses, mtu)?;
+            let index = wiring::make_bridge(&mut sockets.route, &record.interface, &addresses, mtu, record.vlan)?;
             let doors = addresses.iter().filter(|_| record.dns).map(|(address, _)| Door::open(&record.id, *address));
             Ok((index, doors.collect::<Result<Vec<Door>, _>>().context("cannot answer names")?))
         };
         let made = self.patiently(|sockets| inside(netns.as_fd(), || make(sockets)))??;
-        let (index, doors) = made.map_err(|error| lacking("bridges", error))?;
+        let (index, doors) = made
+            .map_err(|error| lacking(if record.vlan.is_some() { "VLANs in its bridges" } else { "bridges" }, error))?;
         self.bridges.push(Bridge { record: record.clone(), index });
         doors.into_iter().for_each(|door| self.resolver.add(door));
         match self.apply_rules() {
