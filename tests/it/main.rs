@@ -45,6 +45,7 @@ mod image;
 mod leak;
 mod outcome;
 mod registry;
+mod servers;
 mod skip;
 mod tarball;
 mod tmux;

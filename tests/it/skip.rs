@@ -11,6 +11,8 @@ const ALLOWED: &[&str] = &[
     "wants BOX_TEST_ENGINES",
     // Builds of box without one of its defences each; run by hand, see `attacks`.
     "wants BOX_TEST_WEAKENED",
+    // Minutes, and a root file system of servers.
+    "wants BOX_TEST_SERVERS",
     // Since Linux 6.19.
     "this kernel cannot cut the power of btrfs",
 ];
