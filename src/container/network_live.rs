@@ -82,7 +82,10 @@ impl<'a> Live<'a> {
         let Some(netns) = &self.netns else { return Ok(None) };
         let settings = &self.container.config.networking;
         let program = match &self.container.config.network {
-            NetworkMode::Slirp4netns => network::start_slirp(netns.as_fd(), &settings.slirp, settings.mac)?,
+            NetworkMode::Slirp4netns => {
+                network::check_slirp(&self.dirs.run)?;
+                network::start_slirp(netns.as_fd(), &settings.slirp, settings.mac)?
+            }
             NetworkMode::Pasta => network::start_pasta(netns.as_fd(), &settings.pasta, settings.mac)?,
             _ => return Ok(None),
         };

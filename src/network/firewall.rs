@@ -217,7 +217,7 @@ mod tests {
                 let mut route = Socket::route()?;
                 let gateways: [(IpAddr, u8); 2] = [("10.89.0.1".parse()?, 24), ("fd01::1".parse()?, 64)];
                 for _ in 0..2 {
-                    wiring::make_bridge(&mut route, "box0", &gateways, 1500)?;
+                    wiring::make_bridge(&mut route, "box0", &gateways, 1500, None)?;
                 }
                 let bridge = |internal, isolate| Bridge {
                     interface: "box0".into(),

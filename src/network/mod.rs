@@ -22,6 +22,7 @@ pub mod record;
 mod routes;
 pub mod settings;
 mod slirp;
+mod trusted;
 mod wiring;
 
 pub use files::{Names, host_address, host_file, hosts, resolv_conf};
@@ -32,6 +33,7 @@ pub use ports::parse_ports;
 pub use program::{Deaths, Program};
 pub use settings::{Attachment, Mac, Settings, SlirpOptions};
 pub use slirp::{SlirpAddresses, start_slirp};
+pub use trusted::check_slirp;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

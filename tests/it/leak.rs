@@ -102,11 +102,11 @@ pub fn interfaces() -> BTreeSet<String> {
 pub fn files(data: &Path, run: &Path) -> Vec<String> {
     let mut left: Vec<PathBuf> =
         ["containers", "names", "tmp"].iter().flat_map(|name| list(&data.join(name))).collect();
-    left.extend(
-        list(run)
-            .into_iter()
-            .filter(|path| path.file_name().is_none_or(|name| !name.to_string_lossy().starts_with("holder"))),
-    );
+    left.extend(list(run).into_iter().filter(|path| {
+        path.file_name().is_none_or(|name| {
+            !["holder", "slirp4netns.checked"].iter().any(|known| name.to_string_lossy().starts_with(known))
+        })
+    }));
     // Anonymous volumes, which go with their containers: a name of 64 digits.
     left.extend(
         list(&data.join("volumes")).into_iter().filter(|path| path.file_name().is_some_and(|name| name.len() == 64)),

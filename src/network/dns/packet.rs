@@ -193,6 +193,45 @@ pub fn question(id: u16, name: &str, kind: u16) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    /// Bytes that an enemy might send: whatever they are, they are read, refused or answered within bounds.
+    #[test]
+    fn mangled_questions_break_nothing() {
+        let seeds = [question(7, "a.b.example", A), question(8, "9.1.89.10.in-addr.arpa", PTR), vec![0xc0; 64]];
+        // Xorshift: the same in every run.
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut next = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).unwrap_or(0) % below.max(1)
+        };
+        for _ in 0..30_000 {
+            let mut bytes = seeds[next(seeds.len())].clone();
+            for _ in 0..=next(6) {
+                let at = next(bytes.len());
+                match next(4) {
+                    0 => bytes.truncate(at),
+                    1 => bytes.insert(at.min(bytes.len()), next(256) as u8),
+                    2 => bytes.extend(bytes.clone().into_iter().take(next(200))),
+                    _ => bytes
+                        .iter_mut()
+                        .skip(at)
+                        .take(1)
+                        .for_each(|byte| *byte = [0, 0xff, 0xc0, next(256) as u8][next(4)]),
+                }
+            }
+            match parse(&bytes) {
+                Ok(query) => {
+                    let records = vec![Data::Address([10, 0, 0, 1].into()), Data::Name("x.y".into())];
+                    let answer = query.answer(NO_ERROR, &records, 512);
+                    assert!(answer.len() <= 512 && answer.get(..2) == bytes.get(..2), "{bytes:?}");
+                    let _ = (query.reverse(), query.is_answered_by(&bytes), query.is_answered_by(&answer));
+                }
+                Err(refusal) => assert!(refusal.is_none_or(|answer| answer.len() <= bytes.len().max(512)), "{bytes:?}"),
+            }
+        }
+    }
+
     #[test]
     fn questions_are_read_and_answered() {
         let query = parse(&question(7, "Web.Example", A)).unwrap();

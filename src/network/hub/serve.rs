@@ -12,7 +12,7 @@ use crate::network::program::Deaths;
 use crate::network::record::Record;
 use crate::network::settings::SlirpOptions;
 use crate::network::slirp::MTU;
-use crate::network::{Program, firewall, start_pasta, start_slirp, wiring};
+use crate::network::{Program, check_slirp, firewall, start_pasta, start_slirp, wiring};
 use crate::sys::namespace::{inside, new_network};
 use crate::sys::netlink::Socket;
 use crate::sys::signals::Caught;
@@ -433,7 +433,10 @@ impl Hub<'_> {
         let options = SlirpOptions { enable_ipv6: true, ..SlirpOptions::default() };
         match program::find("slirp4netns").is_none() && program::find("pasta").is_some() {
             true => start_pasta(self.netns.as_fd(), &["--ns-ifname".into(), OUT.into()], None),
-            false => start_slirp(self.netns.as_fd(), &options, None),
+            false => {
+                check_slirp(&self.dirs.run)?;
+                start_slirp(self.netns.as_fd(), &options, None)
+            }
         }
     }
 
