@@ -1,6 +1,7 @@
 //! A container's life: request, config, spec, record, then one verb a file.
 
 mod again;
+mod attending;
 mod clone;
 mod collect;
 mod commit;

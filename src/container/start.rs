@@ -1,6 +1,7 @@
 //! `start`: the monitor is forked, init is cloned, the gate opens; and what the monitor does until the end.
 
 use super::again::{self, Again};
+use super::attending::Attending;
 use super::config::Config;
 use super::foreign::{self, Foreign};
 use super::happened;
@@ -23,7 +24,7 @@ use crate::network::{self, Listener, NetworkMode, PortMapping};
 use crate::runtime::hooks::{self, Point};
 use crate::runtime::{self, Bundle, RootFs, Stdio};
 use crate::sys::proc;
-use crate::sys::process::{self, Ended};
+use crate::sys::process;
 use anyhow::{Context, Result};
 use oci_spec::runtime::Spec;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -554,38 +555,5 @@ impl Live<'_> {
         if let Some(fuse) = self.fuse {
             fuse.stop(&container.dir.join("root"));
         }
-    }
-}
-
-/// Who cares for the programs beside a container, and for its health.
-struct Attending<'a, 'b> {
-    network: &'a mut network_live::Live<'b>,
-    watch: Watch<'a>,
-    notifier: Option<&'a Notifier>,
-}
-
-impl monitor::Attendant for Attending<'_, '_> {
-    fn child_ended(&mut self, pid: i32, ended: Ended) {
-        if !self.watch.child_ended(pid, ended.code()) {
-            self.network.child_ended(pid);
-        } else if let Some(notifier) = self.notifier {
-            notifier.checked(self.watch.container());
-        }
-    }
-
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.network.descriptor()
-    }
-
-    fn ready(&mut self) {
-        self.network.changed();
-    }
-
-    fn ask(&mut self, request: &[u8], fds: Vec<OwnedFd>) -> Result<()> {
-        self.network.ask(request, fds)
-    }
-
-    fn tick(&mut self) -> Option<i64> {
-        self.watch.tick().into_iter().chain(self.network.tick()).min()
     }
 }

@@ -502,7 +502,9 @@ mod tests {
         assert_eq!(options("mtu", "1400").unwrap().mtu, Some(1400));
         assert!(!options("isolate", "false").unwrap().isolate);
         assert_eq!(options("vlan", "7").unwrap().vlan, Some(7));
-        for (key, value) in [("mtu", "9"), ("vlan", "0"), ("vlan", "x"), ("parent", "eth0"), ("x", "y"), ("isolate", "maybe")] {
+        for (key, value) in
+            [("mtu", "9"), ("vlan", "0"), ("vlan", "x"), ("parent", "eth0"), ("x", "y"), ("isolate", "maybe")]
+        {
             assert!(options(key, value).is_err(), "{key}");
         }
         for name in ["a", "a-b.c_1"] {
