@@ -30,11 +30,15 @@ pub fn image(site: &Site<'_>, plan: &Plan, platform: &Platform, pool: &mut Pool<
     request.unset_env.iter().for_each(|name| settings.unset_env(name));
     request.unset_labels.iter().for_each(|name| settings.unset_label(name));
     request.labels.iter().for_each(|(name, value)| settings.set_label(name, value));
-    let document =
+    let mut document =
         settings.finish(&squashed(history, request.squash, &created), &created, request.squash == Squash::All);
+    if let Some(field) = super::shared::inline_field(site, &layers)? {
+        document.insert(super::shared::INLINE.to_owned(), field.into());
+    }
     let base: Vec<ImageLayer> = plan.image.as_ref().map(|image| image.layers.clone()).unwrap_or_default();
     let store = &site.engine.store;
     let value = pool.alone("exporting to image", |reporter| {
+        super::shared::bring(site, &layers, reporter)?;
         let kept = if request.squash == Squash::All { 0 } else { base.len() };
         let mut described: Vec<ImageLayer> = base.into_iter().take(kept).collect();
         match request.squash {

@@ -5,9 +5,11 @@ use super::event::{Event, Observer};
 use super::plan::{self, Named, Plan, Sources};
 use super::pool::Pool;
 use super::request::{BuildRequest, ContextSource, FileSource};
-use super::site::{ContextFolder, Made, Site};
+use super::shared::{self, Used};
+use super::site::{ContextFolder, Known, Made, Site};
 use super::step::{Base, Op, Step, StepId};
 use super::{Built, BuiltImage, copy, finish, lint, run};
+use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::temp::TempDir;
 use crate::container::request::PullPolicy;
@@ -20,7 +22,7 @@ use crate::oci::platform::Platform;
 use crate::store::StepResult;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -45,7 +47,15 @@ fn lead(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) ->
     let mut pool = Pool::new(observer)?;
     let prepared = prepare(request, &temp, &mut pool)?;
     let dockerfile = parse(prepared.dockerfile.text.as_bytes(), &prepared.dockerfile.name)?;
-    let mut site = Site { engine, request, contexts: vec![own_context(&prepared, &temp)?], made: HashMap::new() };
+    let mut site = Site {
+        engine,
+        request,
+        contexts: vec![own_context(&prepared, &temp)?],
+        made: HashMap::new(),
+        shared: shared::read(request, &mut pool)?,
+        used: Vec::new(),
+        in_image: HashSet::new(),
+    };
     let mut named = HashMap::new();
     for (name, source) in &request.contexts {
         let found = match source {
@@ -71,14 +81,14 @@ fn lead(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) ->
     let outcome =
         super::outputs::Outcome { engine, request, dockerfile: &dockerfile, prepared: &prepared, temp: &temp, began };
     outcome.send(&mut built, &mut pool)?;
+    shared::write(&site, &mut pool)?;
+    shared::keep(&site)?;
     Ok(built)
 }
 
 /// Refuse what is not done, rather than do without it.
 fn check(request: &BuildRequest) -> Result<()> {
     let refused = [
-        ("--cache-from", !request.cache_from.is_empty()),
-        ("--cache-to", !request.cache_to.is_empty()),
         ("--cache-mount-from", !request.cache_mounts_from.is_empty()),
         ("--cache-mount-to", !request.cache_mounts_to.is_empty()),
         ("--sbom", request.sbom.is_some()),
@@ -200,6 +210,7 @@ fn one(
         pool.tell(Event::Warning { text: &text, excerpt: None });
     }
     site.made.clear();
+    site.in_image = shared::steps_of_image(&plan);
     execute(site, dockerfile, &plan, pool)?;
     finish::image(site, &plan, platform, pool)
 }
@@ -294,8 +305,8 @@ fn execute(site: &mut Site<'_>, dockerfile: &Dockerfile, plan: &Plan, pool: &mut
         let finished = pool.next()?;
         let Some(index) = running.remove(&finished.step) else { continue };
         let Some(step) = plan.steps.get(index) else { continue };
-        match finished.result.and_then(|value| Ok(serde_json::from_value::<StepResult>(value)?)) {
-            Ok(result) => keep(site, StepId(index), step, &result)?,
+        match finished.result.and_then(|value| Ok(serde_json::from_value::<Known>(value)?)) {
+            Ok(known) => keep(site, StepId(index), step, &known)?,
             Err(error) => {
                 let excerpt = lint::excerpt(dockerfile, step.span);
                 pool.failed(finished.step, &error, Some(&excerpt));
@@ -316,37 +327,32 @@ fn is_made(site: &Site<'_>, base: &Base) -> bool {
 /// Begin a step; `None` if its result is known.
 fn begin(site: &mut Site<'_>, id: StepId, step: &Step, pool: &mut Pool<'_>) -> Result<Option<StepId>> {
     let key = site.key(step)?;
-    let store = &site.engine.store;
-    if let Some(result) = key.as_ref().filter(|_| !step.no_cache).and_then(|key| store.result(key))
-        && fresh(site, &result)
+    if let Some(key) = key.as_ref().filter(|_| !step.no_cache)
+        && let Some(result) = site.result(key).filter(|result| fresh(site, result))
     {
         pool.cached(&step.name);
-        keep(site, id, step, &result)?;
+        keep(site, id, step, &Known { keys: vec![key.clone()], result })?;
         return Ok(None);
     }
     let site = &*site;
     let work = move |reporter: &super::worker::Reporter| {
-        let result = match &step.op {
+        let known = match &step.op {
             Op::Run(op) => run::run(site, step, op, key, reporter)?,
-            Op::Copy(op) => {
-                let result = copy::copy(site, step, op, reporter)?;
-                remember(site, key.as_ref(), &result)?;
-                result
-            }
-            Op::Folder(op) => {
-                let result = copy::folder(site, step, op, reporter)?;
-                remember(site, key.as_ref(), &result)?;
-                result
-            }
+            Op::Copy(op) => remember(site, key, copy::copy(site, step, op, reporter)?)?,
+            Op::Folder(op) => remember(site, key, copy::folder(site, step, op, reporter)?)?,
         };
-        Ok(serde_json::to_value(result)?)
+        Ok(serde_json::to_value(known)?)
     };
     Ok(Some(pool.start(&step.name, work)?))
 }
 
 /// Keep a result under the key that is found without looking at files, too.
-fn remember(site: &Site<'_>, key: Option<&crate::base::digest::Digest>, result: &StepResult) -> Result<()> {
-    key.map_or(Ok(()), |key| site.engine.store.keep_result(key, result))
+fn remember(site: &Site<'_>, key: Option<Digest>, mut known: Known) -> Result<Known> {
+    if let Some(key) = key {
+        site.engine.store.keep_result(&key, &known.result)?;
+        known.keys.push(key);
+    }
+    Ok(known)
 }
 
 /// Whether a result is not too old for what was asked for.
@@ -356,7 +362,10 @@ fn fresh(site: &Site<'_>, result: &StepResult) -> bool {
     now.saturating_sub(result.created / 1_000_000_000) <= i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-fn keep(site: &mut Site<'_>, id: StepId, step: &Step, result: &StepResult) -> Result<()> {
+fn keep(site: &mut Site<'_>, id: StepId, step: &Step, known: &Known) -> Result<()> {
+    let result = &known.result;
+    let in_image = site.in_image.contains(&id);
+    site.used.extend(known.keys.iter().map(|key| Used { key: key.clone(), result: result.clone(), in_image }));
     let (mut layers, epoch) = site.layers(&step.base)?;
     layers.extend(result.layer.clone());
     let made = Made { layers, changed: result.layer.is_some(), epoch: epoch.max(result.epoch) };

@@ -26,6 +26,7 @@ mod request;
 mod run;
 mod seal;
 mod settings;
+pub mod shared;
 mod site;
 mod step;
 mod tree;

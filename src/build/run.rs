@@ -3,7 +3,8 @@
 use super::copy;
 use super::request::{Entitlement, SecretSource};
 use super::seal::{self, Times};
-use super::site::Site;
+use super::shared;
+use super::site::{Known, Site};
 use super::step::{Files, RunMount, RunOp, Step};
 use super::tree::{Tree, own_mounts};
 use super::worker::Reporter;
@@ -37,13 +38,13 @@ const AGENT: &str = "/run/buildkit/ssh_agent";
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Execute a command, unless it is known what that makes. `key` is the step's, if it is known.
-pub fn run(site: &Site<'_>, step: &Step, op: &RunOp, key: Option<Digest>, reporter: &Reporter) -> Result<StepResult> {
+pub fn run(site: &Site<'_>, step: &Step, op: &RunOp, key: Option<Digest>, reporter: &Reporter) -> Result<Known> {
     let store = &site.engine.store;
     let temp = TempDir::new(&site.engine.dirs)?;
     // Mounted here, the trees that are lent to the command are seen by it and by nobody else.
     own_mounts()?;
     let (layers, base_epoch) = site.layers(&step.base)?;
-    let mut lent = Lent { site, temp: &temp, trees: Vec::new(), locks: Vec::new(), content: Vec::new() };
+    let mut lent = Lent { site, temp: &temp, reporter, trees: Vec::new(), locks: Vec::new(), content: Vec::new() };
     let mounts = op.mounts.iter().map(|mount| lent.settle(mount)).collect::<Result<Vec<_>>>()?;
     let key = match key {
         Some(key) => key,
@@ -51,11 +52,12 @@ pub fn run(site: &Site<'_>, step: &Step, op: &RunOp, key: Option<Digest>, report
     };
     let _lock = store.lock_result(&key)?;
     if !step.no_cache
-        && let Some(result) = store.result(&key)
+        && let Some(result) = site.result(&key)
     {
         reporter.cached();
-        return Ok(result);
+        return Ok(Known { keys: vec![key], result });
     }
+    shared::bring(site, &layers, reporter)?;
     store.unpack_kept(&layers)?;
     let epoch = site.request.epoch.unwrap_or(base_epoch);
     let changes = temp.path().join("changes");
@@ -88,7 +90,7 @@ pub fn run(site: &Site<'_>, step: &Step, op: &RunOp, key: Option<Digest>, report
         result.kind = "exec.cachemount".to_owned();
     }
     store.keep_result(&key, &result)?;
-    Ok(result)
+    Ok(Known { keys: vec![key], result })
 }
 
 /// Run the container, and see how it ends.
@@ -207,6 +209,7 @@ impl Gift {
 struct Lent<'a> {
     site: &'a Site<'a>,
     temp: &'a TempDir,
+    reporter: &'a Reporter,
     /// What is mounted until the command has ended.
     trees: Vec<Tree>,
     /// Caches that nobody else may use meanwhile.
@@ -259,6 +262,7 @@ impl Lent<'_> {
                 layer.into_iter().collect()
             }
         };
+        shared::bring(self.site, &layers, self.reporter)?;
         store.unpack_kept(&layers)?;
         let tree = Tree::layers(store, &layers, self.temp, &format!("tree{}", self.trees.len()))?;
         let path = Path::new("/").join(path);

@@ -1,12 +1,15 @@
 //! What all steps of one build share: what was asked for, the contexts, and what steps have made so far.
 
 use super::request::BuildRequest;
+use super::shared::{Shared, Used};
 use super::step::{Base, Op, Step, StepId};
 use crate::base::digest::Digest;
 use crate::dockerfile::ignore::Patterns;
 use crate::engine::Engine;
+use crate::store::StepResult;
 use anyhow::{Context, Result};
-use std::collections::HashMap;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 /// The version of what keys are made of: results of another are not found.
@@ -22,6 +25,21 @@ pub struct Site<'a> {
     pub contexts: Vec<ContextFolder>,
     /// What steps have made.
     pub made: HashMap<StepId, Made>,
+    /// What others know: `--cache-from`.
+    pub shared: Shared,
+    /// All results that were used or made, for `--cache-to`.
+    pub used: Vec<Used>,
+    /// The steps that the image of this platform stands on.
+    pub in_image: HashSet<StepId>,
+}
+
+/// The result of a step, and the keys by which it is found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Known {
+    /// All of them.
+    pub keys: Vec<Digest>,
+    /// What it is.
+    pub result: StepResult,
 }
 
 /// A context on the disk.
@@ -57,6 +75,16 @@ impl Site<'_> {
                 Ok((made.layers.clone(), made.epoch))
             }
         }
+    }
+
+    /// The result of a key, known here or to others; its layer is here or can be brought ([`super::shared::bring`]).
+    pub fn result(&self, key: &Digest) -> Option<StepResult> {
+        let store = &self.engine.store;
+        store.result(key).or_else(|| {
+            let result = self.shared.result(key)?;
+            let is_there = |layer: &Digest| self.shared.has_layer(layer) || store.has_layer(layer);
+            result.layer.as_ref().is_none_or(is_there).then(|| result.clone())
+        })
     }
 
     /// The key of a step that can be found without reading files: it depends on layers and words alone.

@@ -4,6 +4,7 @@
 //! bottom up: blobs and layers, then a sync, then the name.
 
 mod archive;
+mod artifact;
 mod check;
 mod commit;
 mod compose;
@@ -36,6 +37,7 @@ pub mod trust;
 mod writer;
 
 pub use archive::Inflating;
+pub use artifact::{Artifact, ConfigOf, Part, Place, bring_layers, read_artifact, write_artifact};
 pub use check::{CheckOptions, Damage, check};
 pub use commit::{CommitOptions, commit};
 pub use compose::{ManifestFormat, compose};

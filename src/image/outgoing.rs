@@ -170,6 +170,17 @@ fn rewrite(document: &mut Map<String, Value>, format: ManifestFormat, layers: &[
     }
 }
 
+/// Pack layers that are not packed.
+pub(super) fn repack(
+    store: &Store,
+    layers: &mut [Piece],
+    compression: Compression,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let mut packings = vec![Packing::None; layers.len()];
+    pack(store, layers, &mut packings, compression, false, progress)
+}
+
 /// Pack layers anew, side by side.
 fn pack(
     store: &Store,

@@ -47,6 +47,11 @@ impl StepResult {
         let created = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
         Self { version: VERSION, layer, size, epoch, created, name: name.to_owned(), kind: "regular".to_owned() }
     }
+
+    /// A result that another store has written; `None`: it is none of this version.
+    pub fn of_others(value: serde_json::Value) -> Option<Self> {
+        serde_json::from_value(value).ok().filter(|result: &Self| result.version == VERSION)
+    }
 }
 
 /// A result that is kept.

@@ -7,7 +7,8 @@ mod select;
 mod source;
 mod write;
 
-use super::site::{ContextFolder, Site};
+use super::shared;
+use super::site::{ContextFolder, Known, Site};
 use super::step::{Base, CopyOp, Files, FolderOp, Step};
 use super::tree::{Tree, own_mounts};
 use super::worker::Reporter;
@@ -28,16 +29,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Copy files, unless it is known what that makes.
-pub fn copy(site: &Site<'_>, step: &Step, op: &CopyOp, reporter: &Reporter) -> Result<StepResult> {
+pub fn copy(site: &Site<'_>, step: &Step, op: &CopyOp, reporter: &Reporter) -> Result<Known> {
     let temp = TempDir::new(&site.engine.dirs)?;
     own_mounts()?;
     let base = match op.link {
         true => None,
-        false => Some(view(site, &step.base, &temp, "base")?),
+        false => Some(view(site, &step.base, &temp, "base", reporter)?),
     };
     let from = match &op.from {
         Files::Context(number) => Tree::folder(&context(site, *number)?.path)?,
-        Files::Base(base) => view(site, base, &temp, "from")?,
+        Files::Base(base) => view(site, base, &temp, "from", reporter)?,
     };
     let exclude = Patterns::of(op.exclude.iter().map(String::as_str))?;
     let source = source(site, op, &from, &exclude)?;
@@ -94,29 +95,24 @@ pub fn copy(site: &Site<'_>, step: &Step, op: &CopyOp, reporter: &Reporter) -> R
 }
 
 /// The files of a stage or an image.
-fn view(site: &Site<'_>, base: &Base, temp: &TempDir, name: &str) -> Result<Tree> {
+fn view(site: &Site<'_>, base: &Base, temp: &TempDir, name: &str, reporter: &Reporter) -> Result<Tree> {
     let store = &site.engine.store;
     let layers = site.layers(base)?.0;
+    shared::bring(site, &layers, reporter)?;
     store.unpack_kept(&layers)?;
     Tree::layers(store, &layers, temp, name)
 }
 
 /// Make the layer of a picture, unless it is known.
-fn finish(
-    site: &Site<'_>,
-    step: &Step,
-    picture: &Picture<'_>,
-    trees: &[&Tree],
-    reporter: &Reporter,
-) -> Result<StepResult> {
+fn finish(site: &Site<'_>, step: &Step, picture: &Picture<'_>, trees: &[&Tree], reporter: &Reporter) -> Result<Known> {
     let store = &site.engine.store;
     let key = site.content_key(step, &[picture.digest()])?;
     let _lock = store.lock_result(&key)?;
     if !step.no_cache
-        && let Some(result) = store.result(&key)
+        && let Some(result) = site.result(&key)
     {
         reporter.cached();
-        return Ok(result);
+        return Ok(Known { keys: vec![key], result });
     }
     let newest = picture.newest();
     let epoch = site.request.epoch.unwrap_or_else(|| newest.max(site.layers(&step.base).map_or(0, |(_, epoch)| epoch)));
@@ -130,14 +126,14 @@ fn finish(
         StepResult::new(Some(layer.diff_id), picture.size(), newest, &step.name)
     };
     store.keep_result(&key, &result)?;
-    Ok(result)
+    Ok(Known { keys: vec![key], result })
 }
 
 /// Make a working folder, unless it is there.
-pub fn folder(site: &Site<'_>, step: &Step, op: &FolderOp, reporter: &Reporter) -> Result<StepResult> {
+pub fn folder(site: &Site<'_>, step: &Step, op: &FolderOp, reporter: &Reporter) -> Result<Known> {
     let temp = TempDir::new(&site.engine.dirs)?;
     own_mounts()?;
-    let base = view(site, &step.base, &temp, "base")?;
+    let base = view(site, &step.base, &temp, "base", reporter)?;
     let path = base.real_path(&op.path);
     let mut picture = Picture::new(Some(&base));
     if !picture.has_folder(&path) {

@@ -40,6 +40,7 @@ pub fn build(args: &Build, globals: &Globals) -> Result<u8> {
         let repositories: Vec<String> = request.tags.iter().map(Reference::repository).collect();
         request.access.ask_helpers(repositories.iter().map(String::as_str))?;
     }
+    request.access.ask_helpers(build::shared::repositories(&request)?.iter().map(String::as_str))?;
     let mut shown = Shown::new(mode(args)?)?;
     let result = build::build(&engine, &request, &mut shown);
     shown.end(result.is_ok());

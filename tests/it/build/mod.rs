@@ -7,6 +7,7 @@ mod contexts;
 mod options;
 mod outputs;
 mod progress;
+mod shared;
 pub mod site;
 mod steps;
 
