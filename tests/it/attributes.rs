@@ -283,3 +283,23 @@ fn memory_that_is_shared_is_bounded_for_all() {
     assert!(outcome.code == 1 && outcome.err().contains("No space left"), "{outcome}");
     write(&[], "/dev/shm/x").ends(0);
 }
+
+#[test]
+fn a_terminal_that_is_not_the_kernels_is_refused() {
+    let env = TestEnv::with_image();
+    let out = crate::hostile::canary(&env);
+    let before = crate::hostile::snapshot(std::path::Path::new(&out));
+    let folder = env.base.join("pts");
+    fs::create_dir(&folder).unwrap();
+    let mount = format!("{}:/dev/pts", folder.display());
+    env.background("c", &["-v", &mount], &["pause"]);
+    for target in [format!("{out}/file"), "/data".to_owned(), "/dev/zero".to_owned(), "/dev/null".to_owned()] {
+        std::os::unix::fs::symlink(&target, folder.join("ptmx")).unwrap();
+        let outcome = env.box_(&["exec", "-t", "c", "true"]);
+        assert!([125, 126].contains(&outcome.code) && outcome.err().contains("terminal"), "{target}: {outcome}");
+        let outcome = env.inside(&["-t", "-v", &mount], &["true"]);
+        assert!([0, 125].contains(&outcome.code), "{target}: {outcome}");
+        fs::remove_file(folder.join("ptmx")).unwrap();
+    }
+    assert_eq!(crate::hostile::snapshot(std::path::Path::new(&out)), before);
+}

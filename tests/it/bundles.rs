@@ -109,7 +109,7 @@ const MISSING: &[(&str, &str, &str)] = &[
     ("linux/devices", r#"[{"path":"/dev/x","type":"c"}]"#, "linux.devices[0]"),
     ("linux/devices", r#"[{"path":"/bin/true/x","type":"p"}]"#, "linux.devices[0]"),
     ("linux/sysctl", r#"{"net.nowhere":"1"}"#, "linux.sysctl"),
-    ("linux/sysctl", r#"{"kernel.core_pattern":"x"}"#, "linux.sysctl"),
+    ("linux/sysctl", r#"{"kernel.nosuch":"1"}"#, "linux.sysctl"),
     ("linux/sysctl", r#"{"net.ipv4.ip_forward":"a lot"}"#, "linux.sysctl"),
     ("linux/maskedPaths", r#"["relative"]"#, "linux.maskedPaths[0]"),
     ("linux/readonlyPaths", r#"["/loop/x"]"#, "linux.readonlyPaths[0]"),

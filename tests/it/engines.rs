@@ -1,7 +1,7 @@
-//! box under other engines, and other runtimes under box: Debian's podman, crun and runc, by root in a mount namespace
-//! whose `/sys/fs/cgroup` is cgroup v2 alone, which they want.
+//! box under other engines, and other runtimes under box: Debian's podman, containerd, crun and runc, by root in a mount
+//! namespace whose `/sys/fs/cgroup` is cgroup v2 alone, which they want.
 //!
-//! They are large, so these tests run where `BOX_TEST_ENGINES` is set: `apt-get install podman crun runc`.
+//! They are large, so these tests run where `BOX_TEST_ENGINES` is set: `apt-get install podman containerd crun runc`.
 
 use crate::env::{TestEnv, program};
 use crate::outcome::Outcome;
@@ -75,6 +75,52 @@ fn root_podman_drives_box() {
     let expected =
         "hello\n0\ncode 127\ncode 126\ncode 7\nterminal\ntyped\ninside\ncode 127\ncode 4\nbegun\npaused\nexited 3";
     assert_eq!(outcome.ok().replace('\r', ""), expected, "{outcome}");
+}
+
+#[test]
+fn root_containerd_drives_box() {
+    engines!();
+    let env = TestEnv::new();
+    let archive = env.base.join("image.tar");
+    crate::image::Image::payload().build().oci_archive(&archive, "localhost/t:1");
+    std::os::unix::fs::symlink(program(), env.base.join("box-oci")).unwrap();
+    let base = env.base.display();
+    env.file(
+        "containerd.toml",
+        format!(
+            "version = 2\nroot = \"{base}/ctd/root\"\nstate = \"{base}/ctd/state\"\n\
+             disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = \"{base}/ctd.sock\"\n"
+        ),
+    );
+    let outcome = script(
+        &env,
+        &format!(
+            "containerd -c {base}/containerd.toml >{base}/ctd.log 2>&1 & server=$!
+            trap 'kill $server; wait $server' EXIT
+            ctr() {{ command ctr -a {base}/ctd.sock \"$@\"; }}
+            # Weights are cgroup v1's here.
+            start() {{ ctr run --cpu-shares 0 --runc-binary {base}/box-oci \"$@\"; }}
+            code() {{ set +e; \"$@\" >/dev/null 2>&1; echo \"code $?\"; set -e; }}
+            until ctr version >/dev/null 2>&1; do kill -0 $server; done
+            ctr images import {base}/image.tar >/dev/null
+            start --rm localhost/t:1 a do echo hello ';' field uid/0
+            code start --rm localhost/t:1 b exit 7
+            start --rm localhost/t:1 c nope 2>&1 | grep -o 'executable file not found'
+            start --rm --seccomp localhost/t:1 d field seccomp
+            start -d localhost/t:1 e sleep 600
+            state() {{ ctr tasks ls | awk '$1 == \"e\" {{ print $3 }}'; }}
+            state
+            ctr tasks exec --exec-id x e echo inside
+            ctr tasks pause e; state; ctr tasks resume e; state
+            ctr tasks kill -s KILL e
+            until [ \"$(state)\" = STOPPED ]; do :; done; state
+            ctr tasks delete e 2>&1 | grep -o 'exit code 137'
+            ctr containers delete e; ctr containers ls -q"
+        ),
+    );
+    let expected =
+        "hello\n0\ncode 7\nexecutable file not found\n2\nRUNNING\ninside\nPAUSED\nRUNNING\nSTOPPED\nexit code 137";
+    assert_eq!(outcome.ok(), expected, "{outcome}{}", fs::read_to_string(env.base.join("ctd.log")).unwrap_or_default());
 }
 
 #[test]

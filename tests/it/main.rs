@@ -132,6 +132,7 @@ mod reliability;
 
 // Other ways to be run.
 mod interop;
+mod compare;
 mod engines;
 mod real;
 mod root;

@@ -28,7 +28,8 @@ pub fn delete(container: &Container, force: bool) -> Result<Vec<anyhow::Error>> 
     if let Some(cgroup) = container.state.as_ref().and_then(|state| state.cgroup.as_ref()) {
         cgroup.remove();
     }
-    let spec = container.spec().ok();
+    let has_hooks = container.state.as_ref().is_some_and(|state| state.has_later_hooks);
+    let spec = has_hooks.then(|| container.spec().ok()).flatten();
     // The state first, so that nobody finds it half gone and takes it for one.
     let _ = std::fs::remove_file(container.folder.join("state.json"));
     remove_tree(&container.folder).with_context(deed)?;

@@ -189,11 +189,10 @@ impl Container {
             notify::hand_over(&self.spec()?, owner, (state.pid, Some(state.pid)), &listener, socket)
         });
         opened.inspect_err(|_| drop(kill::end(self)))?;
-        let spec = self.spec()?;
-        if !hooks::are_given(&spec, Point::Poststart) {
+        if !state.has_later_hooks {
             return Ok(());
         }
-        hooks::run(&spec, owner, Point::Poststart, Some(state.pid)).inspect_err(|_| drop(kill::end(self)))
+        hooks::run(&self.spec()?, owner, Point::Poststart, Some(state.pid)).inspect_err(|_| drop(kill::end(self)))
     }
 
     /// Its state as the specification has it.

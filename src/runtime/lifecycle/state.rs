@@ -4,6 +4,7 @@ use super::Bundle;
 use crate::base::fs::read_limited;
 use crate::base::time;
 use crate::runtime::cgroup::Cgroup;
+use crate::runtime::hooks::{self, Point};
 use crate::sys::proc;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
@@ -44,6 +45,15 @@ pub struct State {
     /// Its cgroup, if it has one.
     #[serde(default)]
     pub cgroup: Option<Cgroup>,
+    /// Whether it has hooks that later commands run. Without, they need not read config.json, which is long where a
+    /// seccomp profile is in it.
+    #[serde(default = "unknown")]
+    pub has_later_hooks: bool,
+}
+
+/// What a state of before is taken for.
+fn unknown() -> bool {
+    true
 }
 
 impl State {
@@ -60,6 +70,9 @@ impl State {
             rootfs: bundle.rootfs.clone(),
             annotations: bundle.spec.annotations().clone().unwrap_or_default(),
             cgroup,
+            has_later_hooks: [Point::Poststart, Point::Poststop]
+                .iter()
+                .any(|point| hooks::are_given(&bundle.spec, *point)),
         })
     }
 

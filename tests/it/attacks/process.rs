@@ -1,6 +1,6 @@
 //! Data table: attacks by or on what a container's process is: user, capabilities, groups, environment, system calls.
 
-use super::Attack;
+use super::{Attack, Weakening};
 
 pub const ATTACKS: &[Attack] = &[
     Attack {
@@ -12,14 +12,26 @@ pub const ATTACKS: &[Attack] = &[
             "it attributes::the_commands_of_a_build_have_no_inheritable_capabilities",
         ],
         remark: "",
-        weakened: &[],
+        weakened: &[Weakening {
+            without: "the inheritable set of its own",
+            file: "src/runtime/process.rs",
+            from: "inheritable: CapabilitySet::from_bits_retain(sets.inheritable),",
+            to: "inheritable: CapabilitySet::from_bits_retain(sets.permitted),",
+            test: "it attributes::no_door_gives_inheritable_capabilities",
+        }],
     },
     Attack {
         id: "B2",
         what: "another user than root keeps capabilities (CVE-2018-10856, CVE-2021-20188, CVE-2016-8867)",
         tests: &["it attributes::another_user_than_root_has_no_capabilities"],
         remark: "",
-        weakened: &[],
+        weakened: &[Weakening {
+            without: "an ambient set that is empty",
+            file: "src/runtime/capabilities.rs",
+            from: "                inheritable,\n                ambient: of(spec.ambient().as_ref()) & permitted & inheritable,",
+            to: "                inheritable: permitted,\n                ambient: permitted,",
+            test: "it attributes::another_user_than_root_has_no_capabilities",
+        }],
     },
     Attack {
         id: "B3",
@@ -30,7 +42,13 @@ pub const ATTACKS: &[Attack] = &[
             "it rights::further_groups",
         ],
         remark: "",
-        weakened: &[],
+        weakened: &[Weakening {
+            without: "the further groups of the user",
+            file: "src/runtime/process.rs",
+            from: "for gid in [user.gid].iter().chain(&user.groups).chain(&user.required) {",
+            to: "for gid in [user.gid].iter().chain(&user.required) {",
+            test: "it attributes::a_file_that_denies_a_group_stays_closed",
+        }],
     },
     Attack {
         id: "B4",
@@ -44,7 +62,13 @@ pub const ATTACKS: &[Attack] = &[
         what: "users that are numbers, names or too large become root (CVE-2016-3697, CVE-2024-40635, CVE-2026-46680, CVE-2026-30892)",
         tests: &["it evil::numbers_that_wrap_in_passwd_or_user", "lib runtime::user::tests::never_root_by_accident"],
         remark: "",
-        weakened: &[],
+        weakened: &[Weakening {
+            without: "a bound for ids",
+            file: "src/runtime/user.rs",
+            from: "Ok(id) if id <= MAX_ID => Ok(Some(id as u32)),",
+            to: "Ok(id) => Ok(Some(id as u32)),",
+            test: "lib runtime::user::tests::never_root_by_accident",
+        }],
     },
     Attack {
         id: "B6",
@@ -63,9 +87,18 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "B8",
         what: "the image's variables copy the caller's (CVE-2026-57231)",
-        tests: &["it evil::the_images_environment_copies_nothing"],
+        tests: &[
+            "it evil::the_images_environment_copies_nothing",
+            "lib container::environment::tests::later_wins_and_images_name_no_variables_of_the_host",
+        ],
         remark: "",
-        weakened: &[],
+        weakened: &[Weakening {
+            without: "the image's variables as data",
+            file: "src/container/environment.rs",
+            from: "            _ => warn(format!(\n                \"the image's environment entry",
+            to: "            None => add(&mut list, entry)?,\n            _ => warn(format!(\n                \"the image's environment entry",
+            test: "lib container::environment::tests::later_wins_and_images_name_no_variables_of_the_host",
+        }],
     },
     Attack {
         id: "B9",
@@ -92,7 +125,13 @@ pub const ATTACKS: &[Attack] = &[
             "lib runtime::tests::with_hooks::get_the_state_and_their_own_environment_only",
         ],
         remark: "",
-        weakened: &[],
+        weakened: &[Weakening {
+            without: "an empty environment for hooks",
+            file: "src/runtime/hooks.rs",
+            from: "    command.env_clear();\n",
+            to: "",
+            test: "lib runtime::tests::with_hooks::get_the_state_and_their_own_environment_only",
+        }],
     },
     Attack {
         id: "B12",
@@ -117,7 +156,22 @@ pub const ATTACKS: &[Attack] = &[
             "lib runtime::seccomp::tests::random_rules_do_what_the_model_says",
         ],
         remark: "",
-        weakened: &[],
+        weakened: &[
+            Weakening {
+                without: "32-bit arguments compared as such",
+                file: "src/runtime/seccomp/mod.rs",
+                from: "numbered.add(number, rule.narrowed(syscalls::int_arguments(name)));",
+                to: "numbered.add(number, rule.clone());",
+                test: "it attributes::calls_that_are_refused_by_every_door",
+            },
+            Weakening {
+                without: "x32 refused",
+                file: "src/runtime/seccomp/mod.rs",
+                from: "const NO_X32: X32 = X32::Refused(ERRNO | 38);",
+                to: "const NO_X32: X32 = X32::Same;",
+                test: "lib runtime::seccomp::tests::what_a_rule_forbids_x32_does_not_allow",
+            },
+        ],
     },
     Attack {
         id: "B15",
@@ -128,20 +182,38 @@ pub const ATTACKS: &[Attack] = &[
             "it selftest::by_default",
         ],
         remark: "",
-        weakened: &[],
+        weakened: &[Weakening {
+            without: "the filter loaded",
+            file: "src/runtime/process.rs",
+            from: "    sys::seccomp::load(&filter.program, filter.flags).context(\"cannot load the seccomp filter\")?;\n",
+            to: "",
+            test: "it sandbox::what_the_default_profile_refuses",
+        }],
     },
     Attack {
         id: "B16",
         what: "limits do not hold, or not for further processes (CVE-2023-6476, CVE-2025-47291)",
         tests: &["it limits::root_exec_is_born_into_the_cgroup", "it limits::root_devices_are_those_that_were_given"],
         remark: "memory and processes: `tests/vm/run`",
-        weakened: &[],
+        weakened: &[Weakening {
+            without: "the cgroup that further processes are born into",
+            file: "src/runtime/exec.rs",
+            from: "clone_into(target.pidfd, folder.as_ref().map(AsFd::as_fd), &mut outside, join)?",
+            to: "clone_into(target.pidfd, folder.as_ref().map(AsFd::as_fd).filter(|_| false), &mut outside, join)?",
+            test: "it limits::root_exec_is_born_into_the_cgroup",
+        }],
     },
     Attack {
         id: "B17",
         what: "shared memory escapes its limit (CVE-2024-3056)",
         tests: &["it attributes::memory_that_is_shared_is_bounded_for_all", "it limits::shared_memory_and_the_score"],
         remark: "there are no pods",
-        weakened: &[],
+        weakened: &[Weakening {
+            without: "the size of `/dev/shm`",
+            file: "src/container/spec.rs",
+            from: "\"mode=1777\", &size]",
+            to: "\"mode=1777\"]",
+            test: "it attributes::memory_that_is_shared_is_bounded_for_all",
+        }],
     },
 ];
