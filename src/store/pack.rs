@@ -118,6 +118,11 @@ impl Packer<'_> {
             stat => stat?,
         };
         let kind = FileType::from_raw_mode(stat.st_mode);
+        // First of all: overlay makes its whiteouts as names of one device (Linux 5.8).
+        if kind == FileType::CharacterDevice && self.options.whiteouts && stat.st_rdev == 0 {
+            self.whiteout(path)?;
+            return Ok(None);
+        }
         if kind != FileType::Directory && stat.st_nlink > 1 {
             if let Some(first) = self.linked.get(&(stat.st_dev, stat.st_ino)).cloned() {
                 self.head(path, EntryKind::Link(&first), &stat, Vec::new())?;
@@ -144,7 +149,6 @@ impl Packer<'_> {
                 let target = rustix::fs::readlinkat(parent, name, Vec::new())?;
                 self.head(path, EntryKind::Symlink(target.to_bytes()), &stat, Vec::new())?;
             }
-            FileType::CharacterDevice if self.options.whiteouts && stat.st_rdev == 0 => self.whiteout(path)?,
             FileType::CharacterDevice => self.head(path, EntryKind::Char(device.0, device.1), &stat, Vec::new())?,
             FileType::BlockDevice => self.head(path, EntryKind::Block(device.0, device.1), &stat, Vec::new())?,
             FileType::Fifo => self.head(path, EntryKind::Fifo, &stat, Vec::new())?,
@@ -329,6 +333,7 @@ mod tests {
             std::fs::create_dir_all(root.join("hides")).unwrap();
             let device = FileType::CharacterDevice;
             rustix::fs::mknodat(rustix::fs::CWD, root.join("gone"), device, Mode::empty(), 0).unwrap();
+            std::fs::hard_link(root.join("gone"), root.join("hides/too")).unwrap();
             rustix::fs::setxattr(root.join("hides"), OPAQUE[0], b"y", rustix::fs::XattrFlags::empty()).unwrap();
             let tar = packed(&root, true);
             let entries = |tar: &[u8]| -> Vec<String> {
@@ -336,7 +341,7 @@ mod tests {
                 let entries = archive.entries().unwrap();
                 entries.map(|entry| String::from_utf8_lossy(&entry.unwrap().path_bytes()).into_owned()).collect()
             };
-            assert_eq!(entries(&tar), ["./", ".wh.gone", "hides/", "hides/.wh..wh..opq"]);
+            assert_eq!(entries(&tar), ["./", ".wh.gone", "hides/", "hides/.wh..wh..opq", "hides/.wh.too"]);
             let diff_id = Digest::of(&tar);
             store.unpack_layer(&diff_id, &mut tar.as_slice()).unwrap();
             assert_eq!(packed(&store.layer_path(&diff_id), true), tar, "and back again");

@@ -1,0 +1,8 @@
+#include <stdio.h>
+#include "hello.h"
+
+int main(void)
+{
+	puts(GREETING);
+	return 0;
+}
