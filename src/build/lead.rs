@@ -202,7 +202,7 @@ fn one(
         if plan.missing.is_empty() {
             break plan;
         }
-        pull(site, &plan.missing, pool)?;
+        pull(site, dockerfile, &plan.missing, pool)?;
         pulled.extend(plan.missing);
     };
     if !plan.unused_args.is_empty() {
@@ -253,14 +253,21 @@ impl Sources for Found<'_> {
 }
 
 /// Pull images, side by side.
-fn pull(site: &Site<'_>, missing: &[(String, Platform)], pool: &mut Pool<'_>) -> Result<()> {
+fn pull(
+    site: &Site<'_>,
+    dockerfile: &Dockerfile,
+    missing: &[(String, Platform)],
+    pool: &mut Pool<'_>,
+) -> Result<()> {
     let (engine, access) = (site.engine, &site.request.access);
+    let mut names = HashMap::new();
     for (name, platform) in missing {
         let options = PullOptions { reference: name, platform: Some(platform.clone()), access };
-        pool.start(&format!("[internal] load {name}"), |reporter| {
+        let step = pool.start(&format!("[internal] load {name}"), |reporter| {
             let progress = super::progress::Pulling::new(reporter);
             Ok(json!(image::pull(&engine.store, &options, &progress)?.id))
         })?;
+        names.insert(step, name.as_str());
     }
     for _ in missing {
         let finished = pool.next()?;
@@ -270,8 +277,10 @@ fn pull(site: &Site<'_>, missing: &[(String, Platform)], pool: &mut Pool<'_>) ->
             if newer && matches!(crate::base::error::kind(&error), Kind::Registry | Kind::NotFound) {
                 continue;
             }
-            pool.failed(finished.step, &error, None);
-            return Err(error);
+            let name = names.get(&finished.step).copied().unwrap_or_default();
+            let excerpt = lint::mention(dockerfile, name).map(|span| lint::excerpt(dockerfile, span));
+            pool.failed(finished.step, &error, excerpt.as_ref());
+            return Err(lint::no_image(dockerfile, name, error));
         }
     }
     Ok(())

@@ -2,12 +2,13 @@
 
 use super::event::Excerpt;
 use super::request::BuildRequest;
-use crate::base::error::{Fault, Kind};
+use crate::base::error::{Fault, Kind, kind};
+use crate::base::nearest::nearest_of;
 use crate::dockerfile::check::{Asked, Warning, check};
 use crate::dockerfile::directives::CheckOptions;
 use crate::dockerfile::ignore::Patterns;
 use crate::dockerfile::scope::Globals;
-use crate::dockerfile::{Dockerfile, Span};
+use crate::dockerfile::{Dockerfile, Instruction, Op, Span};
 use crate::oci::platform::Platform;
 use anyhow::Result;
 
@@ -44,6 +45,31 @@ pub fn lint(
         options,
     };
     Ok((check(dockerfile, &asked), error))
+}
+
+/// Where an image is named: in a `FROM`, or in a `--from`, as it is written.
+pub fn mention(dockerfile: &Dockerfile, name: &str) -> Option<Span> {
+    let names = |instruction: &&Instruction| match &instruction.op {
+        Op::Copy(copy) => copy.from.as_deref() == Some(name),
+        Op::Run(run) => run.mounts.iter().any(|mount| mount.from() == Some(name)),
+        _ => false,
+    };
+    dockerfile.stages.iter().find_map(|stage| {
+        let own = (stage.base == name).then_some(stage.span);
+        own.or_else(|| stage.instructions.iter().find(names).map(|instruction| instruction.span))
+    })
+}
+
+/// An image that could not be had, where the name of a stage may have been meant.
+pub fn no_image(dockerfile: &Dockerfile, name: &str, error: anyhow::Error) -> anyhow::Error {
+    let stages = dockerfile.stages.iter().filter_map(|stage| stage.name.as_deref());
+    match nearest_of(name, stages.filter(|stage| *stage != name)) {
+        Some(near) => {
+            let text = format!("there is no stage `{}`, and no image", name.escape_debug());
+            Fault::new(kind(&error), text).hint(format!("did you mean the stage `{near}`?")).because(error)
+        }
+        None => error,
+    }
 }
 
 /// The lines of a span, with some around them.

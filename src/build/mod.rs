@@ -10,6 +10,8 @@ mod attest;
 mod cache_mount;
 pub mod context;
 mod copy;
+#[cfg(test)]
+mod corpus;
 mod event;
 pub mod export;
 mod finish;

@@ -296,7 +296,12 @@ impl Planner<'_> {
                 Err(self.dockerfile.fault(span, Mistake::new(text)))
             }
             None if self.dockerfile.stage_named(name, self.dockerfile.stages.len()).is_some() => {
-                let text = format!("stage `{name}` comes later: only earlier ones can be copied from");
+                let itself = stage.and_then(|index| self.dockerfile.stages.get(index)?.name.as_deref());
+                let text = if itself.is_some_and(|own| own.eq_ignore_ascii_case(name)) {
+                    format!("stage `{name}` cannot copy from itself")
+                } else {
+                    format!("stage `{name}` comes later: only earlier ones can be copied from")
+                };
                 Err(self.dockerfile.fault(span, Mistake::new(text)))
             }
             None if name == "scratch" && self.sources.context(name).is_none() => {

@@ -35,7 +35,7 @@ impl fmt::Display for Dockerfile {
             described(f, instruction, directives.escape)?;
         }
         for stage in &self.stages {
-            from(f, stage)?;
+            from(f, stage, directives.escape)?;
             for instruction in &stage.instructions {
                 described(f, instruction, directives.escape)?;
             }
@@ -44,7 +44,7 @@ impl fmt::Display for Dockerfile {
     }
 }
 
-fn from(f: &mut fmt::Formatter<'_>, stage: &Stage) -> fmt::Result {
+fn from(f: &mut fmt::Formatter<'_>, stage: &Stage, escape: char) -> fmt::Result {
     let Stage { name, base, platform, doc, .. } = stage;
     if let (Some(name), Some(doc)) = (name, doc) {
         writeln!(f, "# {name} {doc}")?;
@@ -55,7 +55,16 @@ fn from(f: &mut fmt::Formatter<'_>, stage: &Stage) -> fmt::Result {
     if let Some(name) = name {
         let _ = write!(line, " AS {name}");
     }
+    ended(&mut line, escape);
     writeln!(f, "{line}")
+}
+
+/// Keep a line that ends like one that goes on from going on.
+fn ended(line: &mut String, escape: char) {
+    if line.ends_with(escape) && !line.ends_with(&format!("{escape}{escape}")) {
+        // This blank is trimmed, and continues nothing.
+        line.push('\u{b}');
+    }
 }
 
 /// An instruction under the descriptions of what it declares.
@@ -68,10 +77,7 @@ fn described(f: &mut fmt::Formatter<'_>, instruction: &Instruction, escape: char
         }
     }
     let Printed { mut line, under } = printed(&instruction.op);
-    if line.ends_with(escape) && !line.ends_with(&format!("{escape}{escape}")) {
-        // The line must not go on. This blank is trimmed, and continues nothing.
-        line.push('\u{b}');
-    }
+    ended(&mut line, escape);
     writeln!(f, "{line}")?;
     f.write_str(&under)
 }

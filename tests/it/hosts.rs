@@ -113,7 +113,7 @@ fn long_folders() {
 
 /// Run box in a mount namespace of its own, as root of the user's namespace, prepared by a shell line; `None` where
 /// that is not possible.
-fn in_namespace(env: &TestEnv, prepare: &str, box_words: &str) -> Option<crate::outcome::Outcome> {
+pub fn in_namespace(env: &TestEnv, prepare: &str, box_words: &str) -> Option<crate::outcome::Outcome> {
     let (base, program) = (env.base.display(), crate::env::program());
     let functions = format!("box() {{ {} \"$@\"; }}", program.display());
     let line = format!("{prepare}; export BOX_DATA={base}/disk/box; {functions}; {box_words}");

@@ -122,7 +122,8 @@ fn finish(site: &Site<'_>, step: &Step, picture: &Picture<'_>, trees: &[&Tree], 
     } else {
         let write = |out: &mut dyn std::io::Write| write::write(picture, trees, epoch, latest, out);
         // Whoever reads its files unpacks it; mostly it has been there before.
-        let layer = write_layer(store, "of the files", Keep::Packed, write)?;
+        let layer =
+            write_layer(store, "of the files", Keep::Packed, write).context("cannot write the layer of the files")?;
         StepResult::new(Some(layer.diff_id), picture.size(), newest, &step.name)
     };
     store.keep_result(&key, &result)?;

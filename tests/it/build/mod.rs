@@ -4,6 +4,7 @@ mod attacks;
 mod bake;
 mod buildx;
 mod contexts;
+mod kill;
 mod options;
 mod outputs;
 mod progress;

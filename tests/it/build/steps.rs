@@ -57,13 +57,18 @@ fn what_cannot_be_copied() {
         ("COPY ../there.txt /none /", "`/none` is not in the build context"),
         ("COPY there.txt /etc/passwd/", "passwd"),
         ("COPY dir /etc/passwd", "cannot copy a folder over the file `/etc/passwd`"),
-        ("COPY --from=later x /", "later"),
+        ("COPY --from=later x /", "stage `later` comes later"),
+        ("COPY --from=0 x /", "stage 0 comes later"),
         ("COPY --chown=nobody-here there.txt /", "nobody-here"),
     ] {
         let outcome =
             site.build(&format!("FROM base\n{line}\nFROM base AS later\nCOPY --from=0 / /\n"), &["--target", "later"]);
         assert_ne!(outcome.code, 0, "{line}");
         assert!(outcome.err().contains(says), "{line}\n{outcome}");
+    }
+    for (name, says) in [("itself", "stage `itself` cannot copy from itself"), ("earlyer", "did you mean the stage `earlier`?")] {
+        let dockerfile = format!("FROM base AS earlier\nFROM base AS itself\nCOPY --from={name} x /\n");
+        site.build(&dockerfile, &["--pull=never"]).fails(125).says(says).says("COPY --from");
     }
     // A pattern may mean nothing, and `..` leads nowhere.
     site.build("FROM base\nCOPY none* there.txt /x/\nCOPY ../../there.txt /y\n", &[]).ok();
@@ -251,13 +256,22 @@ fn a_failure_is_shown_and_nothing_is_left() {
 #[test]
 fn builds_at_the_same_time_share_the_work() {
     let site = Site::new();
-    site.file("Dockerfile", "FROM base\nRUN --mount=type=cache,target=/c echo x >> /c/log; sleep 1\n");
+    site.file("file", "x");
+    let step = |name: &str| format!("RUN --mount=type=cache,target=/c,sharing=locked echo {name} >> /c/log; sleep 0.3\n");
+    let dockerfile = format!(
+        "FROM base AS one\n{}COPY file /f\n{}FROM base AS two\n{}FROM one\nCOPY --from=two /bin /b\n{}",
+        step("a"),
+        step("b"),
+        step("c"),
+        step("d")
+    );
+    site.file("Dockerfile", dockerfile);
     let build = || site.env.cmd(&["build", "-q", "--network", "none", "ctx"]).start();
-    let all: Vec<_> = (0..5).map(|_| build()).collect();
+    let all: Vec<_> = (0..10).map(|_| build()).collect();
     let ids: std::collections::BTreeSet<String> = all.into_iter().map(|child| child.finish().ok()).collect();
     assert_eq!(ids.len(), 1);
-    site.build("FROM base\nRUN --mount=type=cache,target=/c wc -l < /c/log > /n\n", &[]).ok();
-    assert_eq!(site.sh("cat /n"), "1");
+    site.build("FROM base\nRUN --mount=type=cache,target=/c sort /c/log > /n\n", &[]).ok();
+    assert_eq!(site.sh("cat /n"), "a\nb\nc\nd", "each step once");
 }
 
 #[test]
