@@ -253,12 +253,7 @@ impl Sources for Found<'_> {
 }
 
 /// Pull images, side by side.
-fn pull(
-    site: &Site<'_>,
-    dockerfile: &Dockerfile,
-    missing: &[(String, Platform)],
-    pool: &mut Pool<'_>,
-) -> Result<()> {
+fn pull(site: &Site<'_>, dockerfile: &Dockerfile, missing: &[(String, Platform)], pool: &mut Pool<'_>) -> Result<()> {
     let (engine, access) = (site.engine, &site.request.access);
     let mut names = HashMap::new();
     for (name, platform) in missing {

@@ -4,6 +4,7 @@
 //! moby/buildkit `frontend/dockerfile/dockerfile2llb`.
 
 use super::context::GitUrl;
+use super::lint;
 use super::request::{BuildRequest, NoCache};
 use super::settings::Settings;
 use super::step::{Base, CopyOp, Files, FolderOp, Op, RunMount, RunOp, Step, StepId, Unpack};
@@ -261,7 +262,8 @@ impl Planner<'_> {
             Some(Named::Image(image)) => image,
             None => name.to_owned(),
         };
-        match self.sources.image(&name, platform)? {
+        let found = self.sources.image(&name, platform);
+        match found.map_err(|error| lint::no_image(self.dockerfile, &name, error))? {
             Some((image, document)) => {
                 let layers = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
                 let epoch: i64 = image

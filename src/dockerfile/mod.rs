@@ -22,6 +22,8 @@ mod instruction;
 mod lines;
 pub mod mistake;
 pub mod mount;
+#[cfg(test)]
+mod mutants;
 pub mod outline;
 mod parse;
 pub mod path;

@@ -13,15 +13,18 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "G2",
         what: "propagation and cache ids are not checked (CVE-2024-9407, CVE-2024-9675)",
-        tests: &["it build::attacks::targets_that_are_not_to_be_mounted_on"],
+        tests: &[
+            "it build::attacks::targets_that_are_not_to_be_mounted_on",
+            "it build::attacks::words_of_mounts_reach_no_more_than_they_say",
+        ],
         remark: "",
         weakened: &[],
     },
     Attack {
         id: "G3",
         what: "a source is swapped by a stage at the same time (CVE-2024-11218, CVE-2024-23651)",
-        tests: &[],
-        remark: "no test tries it",
+        tests: &["it build::attacks::a_folder_that_is_swapped_for_a_link_meanwhile_leads_nowhere_else"],
+        remark: "",
         weakened: &[],
     },
     Attack {
@@ -41,7 +44,12 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "G6",
         what: "remote contexts escape or run commands (CVE-2026-33747, CVE-2026-33748, CVE-2026-44517, CVE-2024-10220, CVE-2019-13139)",
-        tests: &["it build::attacks::links_in_the_context_lead_nowhere_else"],
+        tests: &[
+            "it build::attacks::links_in_the_context_lead_nowhere_else",
+            "it build::attacks::archives_as_contexts_stay_where_they_are_unpacked",
+            "it build::attacks::hooks_of_repositories_are_not_run",
+            "it build::contexts::git_repositories_are_contexts",
+        ],
         remark: "",
         weakened: &[],
     },
@@ -55,7 +63,10 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "G8",
         what: "secrets stay in layers, history, cache or logs",
-        tests: &["it build::steps::commands_and_what_they_are_lent"],
+        tests: &[
+            "it build::attacks::secrets_are_nowhere_afterwards",
+            "it build::steps::commands_and_what_they_are_lent",
+        ],
         remark: "",
         weakened: &[],
     },

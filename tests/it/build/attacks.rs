@@ -125,7 +125,8 @@ fn words_of_mounts_reach_no_more_than_they_say() {
         format!("type=bind,target=/x,rw,source={up}{folder}"),
     ] {
         // Refused, or inside: the file of the host is not there.
-        let outcome = site.build(&format!("FROM base\nRUN --mount={mount} cat /x/canary; echo dead > /x/canary\n"), &[]);
+        let outcome =
+            site.build(&format!("FROM base\nRUN --mount={mount} cat /x/canary; echo dead > /x/canary\n"), &[]);
         assert!(!outcome.err().contains("alive"), "{mount}\n{outcome}");
         assert_eq!(fs::read_to_string(&canary).unwrap(), "alive", "{mount}");
     }
@@ -170,11 +171,18 @@ fn archives_as_contexts_stay_where_they_are_unpacked() {
     let tar = crate::tarball::Tar::new;
     for (what, archive) in [
         ("a Dockerfile that is a link", tar().link("Dockerfile", &canary).finish()),
-        ("a link that is written through", tar().file("Dockerfile", 0o644, copy).link("l", &folder).file("l/canary", 0o644, "dead").finish()),
-        ("a name that leads up", tar().file("Dockerfile", 0o644, copy).file("../../../../host/canary", 0o644, "dead").finish()),
+        (
+            "a link that is written through",
+            tar().file("Dockerfile", 0o644, copy).link("l", &folder).file("l/canary", 0o644, "dead").finish(),
+        ),
+        (
+            "a name that leads up",
+            tar().file("Dockerfile", 0o644, copy).file("../../../../host/canary", 0o644, "dead").finish(),
+        ),
         ("a name from the root", tar().file("Dockerfile", 0o644, copy).file(&canary, 0o644, "dead").finish()),
     ] {
-        let outcome = site.env.cmd(&["build", "--progress", "plain", "--network", "none", "-t", "t", "-"]).stdin(archive).run();
+        let outcome =
+            site.env.cmd(&["build", "--progress", "plain", "--network", "none", "-t", "t", "-"]).stdin(archive).run();
         assert!(!outcome.err().contains("alive"), "{what}\n{outcome}");
         assert_eq!(fs::read_to_string(&canary).unwrap(), "alive", "{what}");
         if outcome.code == 0 {

@@ -131,3 +131,23 @@ fn other_contexts_have_names() {
     env.box_(&["build", "-q", "-t", "x", "--build-context", "base=docker-image://t", "c"]).ok();
     assert_eq!(printed(&env), "hi");
 }
+
+#[test]
+fn what_is_ignored_is_not_read() {
+    let env = TestEnv::with_image();
+    context(
+        &env,
+        "FROM t\nCOPY . /all\nCMD [\"ls\", \"/all\"]\n",
+        &[("file", "x"), ("large/deep/file", "x"), (".dockerignore", "large\nlog\n.dockerignore\nDockerfile\n")],
+    );
+    // Whoever opens the one is refused, and whoever opens the other waits for ever.
+    let closed = env.base.join("c/large");
+    let mode = |mode| std::fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o000);
+    nix::unistd::mkfifo(&env.base.join("c/log"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for options in [&["-q"][..], &["-q", "--no-cache"]] {
+        env.cmd(&["build"]).args(options).args(&["-t", "x", "c"]).run().ok();
+        assert_eq!(printed(&env), "file");
+    }
+    mode(0o755);
+}

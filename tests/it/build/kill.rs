@@ -64,7 +64,8 @@ fn builds_are_killed_at_many_moments() {
         let after = all.mul_f64(part);
         let moment = format!("round {number}, killed after {after:?}");
         site.file("many/changed", &round(number));
-        let args = ["build", "--progress", "plain", "--network", "none", "-t", "t", "--build-arg", &round(number), "ctx"];
+        let args =
+            ["build", "--progress", "plain", "--network", "none", "-t", "t", "--build-arg", &round(number), "ctx"];
         let killed = site.env.cmd(&args).start();
         std::thread::sleep(after);
         leak::kill(killed.pid());
@@ -79,7 +80,9 @@ fn builds_are_killed_at_many_moments() {
             assert!(cached.contains(&step), "{moment}: `{step}` was done twice\n{shown}\n\n{next}");
         }
         nothing_left(&site, &moment);
-        let said = site.sh("cat /made; wc -l < /one; ls /t | wc -l; tail -c 8 /one | grep -c ROUND; ls -d /many 2>&1 | grep -c No");
+        let said = site.sh(
+            "cat /made; wc -l < /one; ls /t | wc -l; tail -c 8 /one | grep -c ROUND; ls -d /many 2>&1 | grep -c No",
+        );
         assert!(said.starts_with(&format!("{number}\n")) && said.ends_with("\n301\n1\n1"), "{moment}: {said}");
     }
     site.env.box_(&["system", "check"]).ok();
@@ -92,8 +95,7 @@ fn an_interrupted_build_leaves_nothing() {
                       FROM one\nRUN echo al''so; sleep 1000\nCOPY --from=two / /\n";
     site.file("Dockerfile", dockerfile);
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        let running =
-            site.env.cmd(&["build", "--progress", "plain", "--network", "none", "-t", "t", "ctx"]).start();
+        let running = site.env.cmd(&["build", "--progress", "plain", "--network", "none", "-t", "t", "ctx"]).start();
         eventually("both commands", || running.err().contains(" begun") && running.err().contains(" also"));
         running.signal(signal);
         let outcome = running.finish();
