@@ -63,7 +63,7 @@ fn builds_are_killed_at_many_moments() {
         let part = f64::from(number) * 0.618_034 % 1.0;
         let after = all.mul_f64(part);
         let moment = format!("round {number}, killed after {after:?}");
-        site.file("many/changed", &round(number));
+        site.file("many/changed", round(number));
         let args =
             ["build", "--progress", "plain", "--network", "none", "-t", "t", "--build-arg", &round(number), "ctx"];
         let killed = site.env.cmd(&args).start();
