@@ -32,9 +32,10 @@ pub struct Dirs {
 impl Dirs {
     /// Decide the folders and make them, mode 0700.
     ///
-    /// `root` is `--root`. Without `XDG_RUNTIME_DIR`, `/run/user/UID` is taken if it is ours, else `/tmp/box-UID`.
-    pub fn open(root: Option<&Path>) -> Result<Self> {
-        let data = match root.map(Path::to_path_buf).or_else(env::box_data) {
+    /// `root` is `--root`; `data` and `run` are the configured folders, if any. Without `XDG_RUNTIME_DIR`, `/run/user/UID` is taken if it is ours, else `/tmp/box-UID`.
+    pub fn open(root: Option<&Path>, data: Option<&Path>, run: Option<&Path>) -> Result<Self> {
+        let chosen = root.map(Path::to_path_buf).or_else(env::box_data).or_else(|| data.map(Path::to_path_buf));
+        let data = match chosen {
             Some(path) => std::path::absolute(&path).with_context(|| format!("cannot use `{}`", path.display()))?,
             None => ::dirs::data_dir().map(|dir| dir.join("box")).ok_or_else(|| {
                 Fault::new(Kind::Host, "there is no home folder to keep images and containers in")
@@ -46,7 +47,10 @@ impl Dirs {
                 .hint("choose another folder: export BOX_DATA=/var/tmp/box-$(id -u)")
                 .because(error)
         })?;
-        let run = run_parent()?;
+        let run = match run {
+            Some(run) => run.to_path_buf(),
+            None => run_parent()?,
+        };
         ensure_private_dir(&run).with_context(|| format!("cannot keep run state in `{}`", run.display()))?;
         Ok(Self { data, run })
     }

@@ -64,6 +64,16 @@ pub fn containers_conf_override() -> Option<PathBuf> {
     get("CONTAINERS_CONF_OVERRIDE").map(PathBuf::from)
 }
 
+/// `CONTAINERS_STORAGE_CONF`: storage.conf, in place of the user's and the host's.
+pub fn containers_storage_conf() -> Option<PathBuf> {
+    get("CONTAINERS_STORAGE_CONF").map(PathBuf::from)
+}
+
+/// `USER`: the caller's name, as the login has set it.
+pub fn user() -> Option<String> {
+    text("USER")
+}
+
 /// `STORAGE_DRIVER`: overlay, fuse-overlayfs or copy.
 pub fn storage_driver() -> Option<String> {
     text("STORAGE_DRIVER")

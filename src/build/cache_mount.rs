@@ -53,7 +53,7 @@ pub fn make(folder: &Path, initial: Option<&Path>, owner: Owner) -> Result<()> {
     std::fs::create_dir(&fresh).with_context(|| format!("cannot make folder `{}`", fresh.display()))?;
     if let Some(initial) = initial {
         let lower = vec![initial.to_owned()];
-        let plan = OverlayPlan { lower, data: None, upper: PathBuf::new(), work: PathBuf::new(), volatile: false };
+        let plan = OverlayPlan { lower, ..OverlayPlan::default() };
         copy_layers(&plan, &fresh).context("cannot fill the cache")?;
     }
     own(&fresh, owner)?;

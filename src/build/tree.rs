@@ -94,7 +94,7 @@ pub fn lay(store: &Store, layers: &[Digest], target: &Path) -> Result<bool> {
         return Ok(true);
     }
     // A kernel that cannot lay them over each other: a copy, then.
-    let plan = OverlayPlan { lower, data: None, upper: PathBuf::new(), work: PathBuf::new(), volatile: false };
+    let plan = OverlayPlan { lower, ..OverlayPlan::default() };
     copy_layers(&plan, target).context("cannot copy layers")?;
     Ok(false)
 }

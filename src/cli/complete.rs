@@ -4,6 +4,7 @@
 
 use super::args;
 use crate::base::dirs::Dirs;
+use crate::config::storage::Storage;
 use anyhow::{Context, Result};
 use clap_complete::CompletionCandidate;
 use clap_complete::env::{Bash, CompleteEnv, EnvCompleter, Fish, Zsh};
@@ -71,9 +72,13 @@ fn without_descriptions(shell: &str, script: String) -> String {
     }
 }
 
+fn folders() -> Result<Dirs> {
+    crate::engine::folders(None, &Storage::load()?)
+}
+
 /// The names of containers.
 pub fn containers() -> Vec<CompletionCandidate> {
-    let Ok(dirs) = Dirs::open(None) else { return Vec::new() };
+    let Ok(dirs) = folders() else { return Vec::new() };
     let Ok(entries) = std::fs::read_dir(dirs.names()) else { return Vec::new() };
     let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
     names.sort();
@@ -82,7 +87,7 @@ pub fn containers() -> Vec<CompletionCandidate> {
 
 /// The names of images, as short as they may be typed.
 pub fn images() -> Vec<CompletionCandidate> {
-    let Ok(dirs) = Dirs::open(None) else { return Vec::new() };
+    let Ok(dirs) = folders() else { return Vec::new() };
     let mut names = image_names(&std::fs::read(dirs.oci().join("index.json")).unwrap_or_default());
     names.sort();
     names.into_iter().map(CompletionCandidate::new).collect()
@@ -98,12 +103,12 @@ pub fn stages() -> Vec<CompletionCandidate> {
 
 /// The names of volumes.
 pub fn volumes() -> Vec<CompletionCandidate> {
-    Dirs::open(None).map(|dirs| entries(&dirs.volumes())).unwrap_or_default()
+    folders().map(|dirs| entries(&dirs.volumes())).unwrap_or_default()
 }
 
 /// The names of secrets.
 pub fn secrets() -> Vec<CompletionCandidate> {
-    Dirs::open(None).map(|dirs| entries(&dirs.secrets())).unwrap_or_default()
+    folders().map(|dirs| entries(&dirs.secrets())).unwrap_or_default()
 }
 
 fn entries(folder: &std::path::Path) -> Vec<CompletionCandidate> {
@@ -115,7 +120,7 @@ fn entries(folder: &std::path::Path) -> Vec<CompletionCandidate> {
 
 /// The names of networks.
 pub fn networks() -> Vec<CompletionCandidate> {
-    let Ok(dirs) = Dirs::open(None) else { return Vec::new() };
+    let Ok(dirs) = folders() else { return Vec::new() };
     crate::network::record::all(&dirs).into_iter().map(|network| CompletionCandidate::new(network.name)).collect()
 }
 

@@ -78,6 +78,8 @@ fn show(engine: &Engine, all: &[Image], args: &Images, format: Option<&Format>) 
     columns.extend(args.digests.then_some("DIGEST"));
     columns.extend(["IMAGE ID", "CREATED", "SIZE"]);
     columns.extend(args.history.then_some("HISTORY"));
+    let some_read_only = all.iter().any(|image| image.read_only);
+    columns.extend(some_read_only.then_some("R/O"));
     let mut rows: Vec<Vec<String>> = Vec::new();
     if !args.noheading {
         rows.push(columns.into_iter().map(str::to_owned).collect());
@@ -88,6 +90,7 @@ fn show(engine: &Engine, all: &[Image], args: &Images, format: Option<&Format>) 
         let size = units::spaced_size(image.size(&engine.store), DIGITS);
         row.extend([shown_id(image, args.no_trunc), time::ago(created(image), now), size]);
         row.extend(args.history.then(|| image.all_names().join(", ")));
+        row.extend(some_read_only.then(|| image.read_only.to_string()));
         rows.push(row);
     }
     Ok(table(&rows))
@@ -143,6 +146,7 @@ fn as_json(engine: &Engine, image: &Image, containers: usize) -> Value {
         "Dangling": image.names.is_empty(),
         "Arch": image.config.architecture,
         "Os": image.config.os,
+        "ReadOnly": image.read_only,
         "IsManifestList": false,
     })
 }
@@ -166,6 +170,6 @@ fn fields(
         "Size": size, "VirtualSize": size, "Labels": image.config.labels, "Names": image.names,
         "RepoTags": image.repo_tags(), "RepoDigests": image.repo_digests(), "Containers": containers,
         "Dangling": image.names.is_empty(), "Arch": image.config.architecture, "Os": image.config.os,
-        "ParentId": "", "History": image.all_names().join(", "), "ReadOnly": false,
+        "ParentId": "", "History": image.all_names().join(", "), "ReadOnly": image.read_only,
     })
 }

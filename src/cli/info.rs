@@ -6,6 +6,7 @@ use super::output::print;
 use super::template::Format;
 use super::{defaults, session};
 use crate::config::containers::Containers;
+use crate::config::storage::{Setting, Storage};
 use crate::container::{self, Status, Summary};
 use crate::engine::Engine;
 use crate::image;
@@ -15,7 +16,7 @@ use crate::runtime::cgroup::{self, Why};
 use crate::store::driver::Driver;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `box info`: YAML; with `--format` the keys are Go's names, as podman's templates have them.
 pub fn info(args: &Info, globals: &Globals) -> Result<u8> {
@@ -33,7 +34,7 @@ pub fn info(args: &Info, globals: &Globals) -> Result<u8> {
     Ok(0)
 }
 
-/// `--config`: each key of containers.conf, whether box goes by it, and where it is from.
+/// `--config`: each key of containers.conf and storage.conf, whether box goes by it, and where it is from.
 fn configured() -> Result<u8> {
     let conf = Containers::load()?;
     let mut rows = vec![["KEY", "VALUE", "USED", "FILE"].map(str::to_owned).to_vec()];
@@ -43,8 +44,17 @@ fn configured() -> Result<u8> {
         let files = setting.files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
         rows.push(vec![key.to_owned(), value, used.to_owned(), files.join(", ")]);
     }
+    let storage = Storage::load()?;
+    for Setting { key, value, used } in storage.settings() {
+        let used = if *used { "yes" } else { "no" };
+        rows.push(vec![key.clone(), value.clone(), used.to_owned(), shown(storage.file.as_deref())]);
+    }
     print(&super::output::table(&rows))?;
     Ok(0)
+}
+
+fn shown(path: Option<&Path>) -> String {
+    path.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
 fn facts(engine: &Engine) -> Result<Value> {
@@ -63,7 +73,8 @@ fn facts(engine: &Engine) -> Result<Value> {
     Ok(json!({
         "Host": host(engine, &ids),
         "Store": {
-            "ConfigFile": "",
+            "AdditionalImageStores": engine.store.additional().map(|path| shown(Some(path))).collect::<Vec<_>>(),
+            "ConfigFile": shown(engine.storage.file.as_deref()),
             "ContainerStore": { "Number": list.len(), "Paused": paused, "Running": running, "Stopped": list.len() - running - paused },
             "GraphDriverName": driver,
             "GraphRoot": engine.dirs.data.display().to_string(),

@@ -33,7 +33,7 @@ pub fn of_options(options: ContainerOptions) -> Result<Request> {
 fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
     let mut words = words.into_iter();
     let first = words.next().unwrap_or_default();
-    let source = if options.rootfs { rootfs(&first) } else { Source::Image(first) };
+    let source = if options.rootfs { rootfs(&first)? } else { Source::Image(first) };
     let mut mounts = Vec::new();
     for text in &options.volume {
         mounts.push(parse_volume(text)?);
@@ -65,6 +65,7 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
         image_volumes: options.image_volume.as_deref().map(parse_image_volumes).transpose()?.unwrap_or_default(),
         secrets: options.secret.iter().map(|text| secrets::parse(text)).collect::<Result<_>>()?,
         read_only: options.read_only,
+        size: crate::container::quota::parse(&options.storage_opt)?,
         network: network.mode,
         networking: network.settings,
         ports: network.ports,
@@ -99,12 +100,17 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
     Ok(request)
 }
 
-/// `DIR` or `DIR:O`.
-fn rootfs(text: &str) -> Source {
-    match text.strip_suffix(":O") {
-        Some(path) => Source::Rootfs { path: PathBuf::from(path), overlay: true },
-        None => Source::Rootfs { path: PathBuf::from(text), overlay: false },
-    }
+/// `DIR`, `DIR:O` or `DIR:idmap`.
+fn rootfs(text: &str) -> Result<Source> {
+    let of = |path: &str, overlay, idmap| Source::Rootfs { path: PathBuf::from(path), overlay, idmap };
+    Ok(match text.rsplit_once(':') {
+        Some((path, "O")) => of(path, true, false),
+        Some((path, "idmap")) => of(path, false, true),
+        Some((_, "O,idmap" | "idmap,O")) => {
+            return Err(fault(Kind::Usage, format!("`--rootfs {text}`: O and idmap do not go together")));
+        }
+        _ => of(text, false, false),
+    })
 }
 
 /// A word, a JSON array, or nothing, which clears the image's.
@@ -233,8 +239,12 @@ mod tests {
         check(&["-h", "web", "alpine"], |r| r.hostname.as_deref() == Some("web"));
         check(&["--rootfs", "/srv/x:O", "sh"], |r| {
             r.command == ["sh"]
-                && matches!(&r.source, Source::Rootfs { overlay: true, path } if path.as_os_str() == "/srv/x")
+                && matches!(&r.source, Source::Rootfs { overlay: true, path, .. } if path.as_os_str() == "/srv/x")
         });
+        check(
+            &["--rootfs", "/srv/x:y:idmap", "sh"],
+            |r| matches!(&r.source, Source::Rootfs { overlay: false, idmap: true, path } if path.as_os_str() == "/srv/x:y"),
+        );
         check(&["--stop-timeout", "3", "--stop-signal=INT", "alpine"], |r| r.stop_timeout == Some(3));
     }
 

@@ -167,7 +167,7 @@ impl Setting {
     }
 }
 
-fn read(path: &Path) -> Result<String> {
+pub(super) fn read(path: &Path) -> Result<String> {
     // As scripts have it: `CONTAINERS_CONF=/dev/null` for no configuration.
     if path == Path::new("/dev/null") {
         return Ok(String::new());
@@ -179,7 +179,7 @@ fn read(path: &Path) -> Result<String> {
 /// Lines that begin with `#` left empty: distributions' files consist of them, and a parser of TOML takes its time.
 ///
 /// A line that begins so can be part of a text in triple quotes; a file with one is left as it is.
-fn without_comments(text: &str) -> Cow<'_, str> {
+pub(super) fn without_comments(text: &str) -> Cow<'_, str> {
     if text.contains("\"\"\"") || text.contains("'''") {
         return text.into();
     }

@@ -1,4 +1,4 @@
-//! What the user and the host have configured, merged once: containers.conf, registries.conf, auth files,
+//! What the user and the host have configured, merged once: containers.conf, storage.conf, registries.conf, auth files,
 //! certificates of registries.
 
 pub mod auth;
@@ -9,6 +9,7 @@ pub mod login;
 pub mod policy;
 pub mod registries;
 pub mod registries_d;
+pub mod storage;
 
 use std::path::PathBuf;
 

@@ -55,6 +55,9 @@ pub struct Config {
     pub secrets: Vec<Given>,
     /// The root is read-only.
     pub read_only: bool,
+    /// What it may write to its root, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// The network.
     pub network: NetworkMode,
     /// All else about the network.
@@ -151,6 +154,9 @@ pub enum RootSource {
         path: PathBuf,
         /// With an overlay above it.
         overlay: bool,
+        /// Its files' owners are shown through the container's own map.
+        #[serde(default)]
+        idmap: bool,
     },
 }
 
@@ -187,7 +193,7 @@ impl Config {
             name: id.short().to_owned(),
             id,
             created: 0,
-            root: RootSource::Rootfs { path: "damaged".into(), overlay: false },
+            root: RootSource::Rootfs { path: "damaged".into(), overlay: false, idmap: false },
             args: Vec::new(),
             entrypoint_len: 0,
             env: Vec::new(),
@@ -197,6 +203,7 @@ impl Config {
             mounts: Vec::new(),
             secrets: Vec::new(),
             read_only: false,
+            size: None,
             network: NetworkMode::None,
             networking: Settings::default(),
             ports: Vec::new(),

@@ -115,7 +115,7 @@ fn root_of(source: &Source, find: impl Fn(&str) -> Result<Image>) -> Result<(Roo
         Source::Layers { layers, folder } => {
             (RootSource::Layers { layers: layers.clone(), folder: folder.clone() }, ImageConfig::default())
         }
-        Source::Rootfs { path, overlay } => (rootfs(path, *overlay)?, ImageConfig::default()),
+        Source::Rootfs { path, overlay, idmap } => (rootfs(path, *overlay, *idmap)?, ImageConfig::default()),
     })
 }
 
@@ -228,13 +228,17 @@ pub(super) fn image_root(text: &str, image: &Image) -> RootSource {
     RootSource::Image { name, id: image.id.clone(), manifest: image.manifest.digest.clone(), layers }
 }
 
-fn rootfs(path: &Path, overlay: bool) -> Result<RootSource> {
+fn rootfs(path: &Path, overlay: bool, idmap: bool) -> Result<RootSource> {
     let deed = || format!("cannot use `{}` as root file system", path.display());
+    if idmap && !crate::rootless::is_root() {
+        let text = format!("{} with `idmap`: only root can (mount_setattr(2))", deed());
+        return Err(Fault::new(Kind::Host, text).hint("--userns keep-id keeps your own ids").into());
+    }
     let path = std::fs::canonicalize(path).with_context(deed)?;
     if !path.is_dir() {
         return Err(fault(Kind::Usage, "it is not a folder").context(deed()));
     }
-    Ok(RootSource::Rootfs { path, overlay })
+    Ok(RootSource::Rootfs { path, overlay, idmap })
 }
 
 /// Everything that a container is, from what was asked and what the image says.
@@ -264,6 +268,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
     }
     let systemd = rights.systemd == Systemd::Always;
     let default_signal = if systemd { rights::systemd::STOP_SIGNAL } else { signal::SIGTERM };
+    let size = super::quota::decide(&request, &root)?;
     let stop_signal = request.stop_signal.as_ref().or(image.stop_signal.as_ref());
     let mut labels = image.labels.clone();
     labels.extend(environment::labels(&request.life.label_files)?);
@@ -282,6 +287,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         mounts: Vec::new(),
         secrets: request.secrets,
         read_only: request.read_only || request.rights.hardened,
+        size,
         network: network.mode,
         ports: network.ports,
         exposed: image.exposed_ports.iter().chain(&network.settings.expose).cloned().collect(),

@@ -66,7 +66,7 @@ pub fn prune(engine: &Engine, options: &PruneOptions<'_>) -> Result<Pruned> {
     if let Some(wanted) = options.images {
         let used = images_of(&stay);
         pruned.images = image::list(&engine.store)?;
-        pruned.images.retain(|image| !used.contains(&image.id) && wanted(image));
+        pruned.images.retain(|image| !image.read_only && !used.contains(&image.id) && wanted(image));
     }
     let ids = pruned.images.iter().map(|image| image.id.clone()).collect();
     let manifests = image::manifests(&engine.store, &ids)?;

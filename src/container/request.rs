@@ -52,6 +52,8 @@ pub struct Request {
     pub secrets: Vec<Given>,
     /// `--read-only`.
     pub read_only: bool,
+    /// `--storage-opt size`: what it may write to its root, in bytes.
+    pub size: Option<u64>,
     /// `--network`; `None`: slirp4netns.
     pub network: Option<NetworkMode>,
     /// All else about the network.
@@ -136,12 +138,14 @@ pub enum Source {
         /// `upper` and `work` are made in it.
         folder: PathBuf,
     },
-    /// `--rootfs DIR[:O]`: a folder, with an overlay above it or written to directly.
+    /// `--rootfs DIR[:O|:idmap]`: a folder, with an overlay above it or written to directly.
     Rootfs {
         /// The folder.
         path: PathBuf,
         /// `:O`: changes go to the container's own upper folder.
         overlay: bool,
+        /// `:idmap`: its files' owners are shown through the container's own map.
+        idmap: bool,
     },
 }
 

@@ -1,6 +1,7 @@
 //! What a container's root is made of: by the storage driver, from layers or a folder.
 
 use super::config::{Config, RootSource};
+use super::quota;
 use super::record::Container;
 use super::rights;
 use crate::base::error::{Fault, Kind, fault};
@@ -32,7 +33,7 @@ impl Prepared {
     pub fn rootfs(&self, base: &Path) -> RootFs<'_> {
         match self {
             Self::Overlay(plan) => {
-                let OverlayPlan { lower, data, upper, work, volatile } = plan;
+                let OverlayPlan { lower, data, upper, work, volatile, helper: _ } = plan;
                 RootFs::Overlay { lower, data: data.as_deref(), upper, work, volatile: *volatile }
             }
             Self::Folder(path, _) => RootFs::Directory(path.strip_prefix(base).unwrap_or(path)),
@@ -56,16 +57,17 @@ impl Prepared {
 pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
     let config = &container.config;
     make_dir(&container.dir.join("root"))?;
-    if let RootSource::Rootfs { path, overlay: false } = &config.root {
+    if let RootSource::Rootfs { path, overlay: false, .. } = &config.root {
         return Ok(Prepared::Folder(path.clone(), None));
     }
     let lower = lower(engine, config)?;
     let changes = match &config.root {
         RootSource::Layers { folder, .. } => folder,
-        _ => &container.dir,
+        _ => &quota::changes(container),
     };
     let (upper, work) = (changes.join("upper"), changes.join("work"));
-    let mut plan = OverlayPlan { lower, data: None, upper, work, volatile: config.remove };
+    let helper = engine.storage.mount_program.clone();
+    let mut plan = OverlayPlan { lower, data: None, upper, work, volatile: config.remove, helper };
     let driver = match engine.driver()? {
         // What the container has changed is where the driver of its first start has put it.
         _ if container.dir.join("rootfs").exists() => Driver::Copy,
@@ -83,13 +85,21 @@ pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
         _ if rights::is_mapped(config) => Driver::Copy,
         driver => driver,
     };
+    if config.size.is_some() && driver != Driver::Overlay {
+        let text = format!("`--storage-opt size` needs the storage driver `overlay`, and this is `{}`", driver.name());
+        return Err(Fault::new(Kind::Host, text).hint("box --storage-driver overlay run …").into());
+    }
     match driver {
         Driver::Copy => copy(engine, container, &plan),
         Driver::Overlay | Driver::FuseOverlayfs => {
-            make_dir(&plan.upper)?;
-            make_dir(&plan.work)?;
+            // In memory, the monitor makes them, and gives them the owner of the folder.
+            let top = if config.size.is_some() { changes } else { &plan.upper };
+            make_dir(top)?;
+            if config.size.is_none() {
+                make_dir(&plan.work)?;
+            }
             if let Some(maps) = rights::id_maps(engine, config)? {
-                super::shift::give_root(&plan.upper, &maps)?;
+                super::shift::give_root(top, &maps)?;
             }
             Ok(match driver {
                 Driver::Overlay => Prepared::Overlay(plan),
@@ -209,7 +219,11 @@ pub fn mount_fuse(mount_point: &Path, plan: &OverlayPlan) -> Result<Fuse> {
     own_mounts().context(deed)?;
     let missing =
         || Fault::new(Kind::Host, "fuse-overlayfs is missing").hint(program::how_to_install("fuse-overlayfs", &[]));
-    let program = program::find("fuse-overlayfs").ok_or_else(missing)?;
+    if let Some(path) = plan.helper.as_ref().filter(|path| !path.is_file()) {
+        let fault = Fault::new(Kind::Host, format!("{deed}: mount_program `{}` is missing", path.display()));
+        return Err(fault.hint("box info --config   # says which storage.conf names it").into());
+    }
+    let program = plan.helper.clone().or_else(|| program::find("fuse-overlayfs")).ok_or_else(missing)?;
     let options = plan.options();
     let text = |bytes: &[u8]| CString::new(bytes).context(deed);
     let argv = [

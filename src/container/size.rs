@@ -20,7 +20,11 @@ pub fn size(engine: &Engine, container: &Container) -> Size {
     let image = container.config.layers().iter().map(|layer| tree(&engine.store.layer_path(layer))).sum();
     let own = container.dir.join("rootfs");
     // The copy driver's root holds the image's files, too.
-    let written = if own.exists() { tree(&own).saturating_sub(image) } else { tree(&container.dir.join("upper")) };
+    let written = if own.exists() {
+        tree(&own).saturating_sub(image)
+    } else {
+        tree(&super::quota::changes_from_here(container).join("upper"))
+    };
     Size { written, image }
 }
 

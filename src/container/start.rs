@@ -2,7 +2,7 @@
 
 use super::again::{self, Again};
 use super::attending::Attending;
-use super::config::Config;
+use super::config::{Config, RootSource};
 use super::foreign::{self, Foreign};
 use super::happened;
 use super::health::{Target, Watch};
@@ -12,7 +12,7 @@ use super::record::{Container, Exit, Run, Status};
 use super::request::LogDriver;
 use super::root::{self, Fuse, Prepared};
 use super::sdnotify::Notifier;
-use super::{host, limits, mounts, network as names, network_live, requires, rights, secrets, spec};
+use super::{host, limits, mounts, network as names, network_live, quota, requires, rights, secrets, spec};
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
@@ -418,7 +418,7 @@ fn begin<'a>(dirs: &'a Dirs, container: &'a Container, plan: Plan) -> Result<Liv
         Prepared::Folder(_, Some(overlay)) => Some(root::mount_fuse(&absolute, overlay)?),
         _ => None,
     };
-    let tree = if mapped { plan.root.tree()? } else { None };
+    let tree = tree(container, &plan)?;
     let (stdio, mut streams) = match plan.passed {
         Some(passed) => (passed.into_stdio(), Some(Streams::Passed)),
         None => stdio(config, plan.size)?,
@@ -501,6 +501,18 @@ fn tell_outside(preserved: &[RawFd], notifier: Option<&Notifier>) {
     }
     if let Some(notifier) = notifier {
         notifier.started();
+    }
+}
+
+/// The root, mounted here and attached nowhere, where init could not do it or should not.
+fn tree(container: &Container, plan: &Plan) -> Result<Option<OwnedFd>> {
+    let config = &container.config;
+    quota::mount(container, config)?;
+    let mapped = rights::is_mapped(config);
+    match &config.root {
+        RootSource::Rootfs { path, idmap: true, .. } if mapped => runtime::mapped_root(&plan.spec, path).map(Some),
+        _ if mapped || config.size.is_some() => plan.root.tree(),
+        _ => Ok(None),
     }
 }
 

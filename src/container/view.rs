@@ -74,10 +74,10 @@ impl View {
         let config = &container.config;
         let root = container.dir.join("rootfs");
         let files = match &config.root {
-            RootSource::Rootfs { path, overlay: false } => Files::Folder(path.clone()),
+            RootSource::Rootfs { path, overlay: false, .. } => Files::Folder(path.clone()),
             _ if root.is_dir() => Files::Copied { root, lower: super::root::lower(engine, config)? },
             _ => Files::Layered {
-                upper: container.dir.join("upper"),
+                upper: super::quota::changes_from_here(container).join("upper"),
                 lower: super::root::lower(engine, config)?,
                 mapped: super::root::mapped(engine, config)?,
             },
@@ -214,8 +214,7 @@ fn is_made(change: &Change) -> bool {
 /// Copy layers, topmost first, into one folder, which is made.
 fn lay_over(lower: &[PathBuf], path: &Path) -> Result<()> {
     std::fs::create_dir(path).with_context(|| format!("cannot make folder `{}`", path.display()))?;
-    let plan =
-        OverlayPlan { lower: lower.to_vec(), data: None, upper: PathBuf::new(), work: PathBuf::new(), volatile: false };
+    let plan = OverlayPlan { lower: lower.to_vec(), ..OverlayPlan::default() };
     crate::store::copy_layers(&plan, path).context("cannot copy the image's layers")
 }
 

@@ -3,12 +3,13 @@
 use crate::base::dirs::Dirs;
 use crate::base::error::Fault;
 use crate::base::timing;
+use crate::config::storage::Storage;
 use crate::rootless::{self, Ids, Membership};
 use crate::store::Store;
 use crate::store::driver::{self, Driver};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::cell::OnceCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the command line says about the whole invocation.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Engine {
     pub dirs: Dirs,
     /// Content on disk.
     pub store: Store,
+    /// What storage.conf says.
+    pub storage: Storage,
     options: EngineOptions,
     membership: OnceCell<Membership>,
     caller: (u32, u32),
@@ -37,11 +40,12 @@ pub struct Engine {
 impl Engine {
     /// Open the folders and the store. Nothing is joined or probed yet.
     pub fn open(options: EngineOptions) -> Result<Self> {
-        let dirs = Dirs::open(options.root.as_deref())?;
-        let store = Store::open(&dirs)?;
+        let storage = Storage::load()?;
+        let dirs = folders(options.root.as_deref(), &storage)?;
+        let store = Store::open(&dirs)?.with_additional(&storage.additional)?;
         timing::phase("open");
         let caller = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        Ok(Self { dirs, store, options, membership: OnceCell::new(), caller })
+        Ok(Self { dirs, store, storage, options, membership: OnceCell::new(), caller })
     }
 
     /// Become root in the user's namespace, once; a no-op for real root. The process must be single-threaded.
@@ -76,6 +80,20 @@ impl Engine {
     pub fn driver(&self) -> Result<Driver> {
         self.enter()?;
         let forced = self.options.storage_driver.clone().or_else(crate::base::env::storage_driver);
-        driver::choose(&self.dirs, forced.as_deref())
+        if forced.is_some() {
+            return driver::choose(&self.dirs, forced.as_deref());
+        }
+        let Storage { driver: configured, file, mount_program, .. } = &self.storage;
+        let configured = configured.as_deref();
+        match (configured, mount_program) {
+            (None | Some("overlay" | "overlay2"), Some(_)) => Ok(Driver::FuseOverlayfs),
+            _ => driver::choose(&self.dirs, configured)
+                .with_context(|| format!("cannot use `{}`", file.as_deref().unwrap_or(Path::new("")).display())),
+        }
     }
+}
+
+/// The folders of an invocation: what was typed (`--root`), the environment, storage.conf, the default.
+pub fn folders(root: Option<&Path>, storage: &Storage) -> Result<Dirs> {
+    Dirs::open(root, storage.data.as_deref(), storage.run.as_deref())
 }

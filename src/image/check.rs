@@ -40,7 +40,7 @@ pub fn check(store: &Store, options: CheckOptions, access: &Access) -> Result<Ve
     let _lease = store.lease()?;
     let mut seen = HashSet::new();
     let mut damages = Vec::new();
-    for entry in store.entries()? {
+    for entry in store.own_entries()? {
         let first = damages.len();
         documents(store, &entry, &mut seen, &mut damages)?;
         if options.repair && damages.len() > first {

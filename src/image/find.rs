@@ -54,6 +54,7 @@ pub fn list(store: &Store) -> Result<Vec<Image>> {
             Some(other) => {
                 other.names.extend(image.names);
                 other.past_names.extend(image.past_names);
+                other.read_only &= image.read_only;
             }
             None => images.push(image),
         }
@@ -190,6 +191,7 @@ pub(super) fn open(store: &Store, entry: &Entry) -> Result<Image> {
         names: entry.names.clone(),
         past_names: entry.past_names.clone(),
         list: entry.list.clone(),
+        read_only: entry.read_only,
         config,
         layers,
         annotations: manifest.annotations,

@@ -76,6 +76,8 @@ pub struct Image {
     pub past_names: Vec<String>,
     /// The index (manifest list) it was chosen from.
     pub list: Option<Digest>,
+    /// Whether it is in an additional store alone, which is only read.
+    pub read_only: bool,
     /// Its config.
     pub config: ImageConfig,
     /// Its layers, lowest first.

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 ///
 /// One that is damaged has the id of its manifest, as with `remove`.
 pub fn manifests(store: &Store, ids: &HashSet<Digest>) -> Result<HashSet<Digest>> {
-    let entries = store.entries()?.into_iter();
+    let entries = store.own_entries()?.into_iter();
     let wanted = entries.filter(|entry| match manifest(store, entry) {
         Ok(manifest) => ids.contains(&manifest.config.digest),
         Err(_) => ids.contains(&entry.manifest.digest),

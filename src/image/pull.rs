@@ -258,6 +258,7 @@ fn content(
         names: Vec::new(),
         past_names: Vec::new(),
         list,
+        read_only: false,
         config: parsed,
         layers: wanted,
         annotations: manifest.annotations,

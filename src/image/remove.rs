@@ -37,8 +37,12 @@ pub fn remove(
     // An image whose manifest is damaged can still be removed; it has no id but that of its manifest.
     let id_of = |entry: &Entry| manifest(store, entry).map(|manifest| manifest.config.digest);
     let id = id_of(entry).unwrap_or_else(|_| entry.manifest.digest.clone());
+    if entry.read_only {
+        return Err(only_read(text));
+    }
     let same: Vec<&Entry> = entries
         .iter()
+        .filter(|other| !other.read_only)
         .filter(|other| other.manifest == entry.manifest || id_of(other).is_ok_and(|other| other == id))
         .collect();
     let names: Vec<String> = same.iter().flat_map(|entry| entry.names.iter().cloned()).collect();
@@ -65,4 +69,10 @@ pub fn remove(
     let mut removed: Vec<Removed> = names.into_iter().map(Removed::Untagged).collect();
     removed.push(Removed::Deleted(id));
     Ok(removed)
+}
+
+/// Why an image of an additional store cannot be changed.
+pub(super) fn only_read(text: &str) -> anyhow::Error {
+    let text = format!("image `{}` is in an additional image store, which is only read", text.escape_debug());
+    Fault::new(Kind::Usage, text).hint("box info --config   # says which file names the store").into()
 }

@@ -1,6 +1,7 @@
 //! `tag` and `untag`: other names for a stored image, and fewer.
 
 use super::find::{By, find_entry, missing};
+use super::remove::only_read;
 use crate::base::error::{Fault, Kind, fault};
 use crate::oci::reference::Reference;
 use crate::store::Store;
@@ -28,6 +29,9 @@ pub fn tag(store: &Store, from: &str, to: &str) -> Result<String> {
 pub fn untag(store: &Store, image: &str, names: &[String]) -> Result<()> {
     let entries = store.entries()?;
     let (entry, _) = find_entry(store, &entries, image)?.ok_or_else(|| missing(store, image))?;
+    if entry.read_only {
+        return Err(only_read(image));
+    }
     let mut going = if names.is_empty() { entry.names.clone() } else { Vec::new() };
     for name in names {
         match find_entry(store, &entries, name)? {

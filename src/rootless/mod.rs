@@ -112,6 +112,19 @@ pub fn enter(dirs: &Dirs, residents: &dyn Fn() -> Vec<i32>) -> Result<Membership
     }
 }
 
+/// Forget U0: the next [`enter`] makes another, by the subordinate ids of that time, if nobody is in this one any more.
+/// Its holder ends by itself, ten seconds after the last user.
+pub fn leave(dirs: &Dirs) -> Result<()> {
+    let _making = Lock::acquire(&dirs.run.join("holder.lock"), Share::Exclusive)?;
+    let path = dirs.run.join("holder.fifo");
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Join U0 if its holder lives.
 fn join(dirs: &Dirs, caller: u32) -> Result<Option<Membership>> {
     // Opening for writing succeeds only while somebody reads: the holder. So a dead one is never believed.

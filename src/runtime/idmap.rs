@@ -12,10 +12,11 @@ use crate::base::error::{Fault, Kind, fault};
 use crate::sys::mount::{Depth, map_ids};
 use crate::sys::process;
 use anyhow::{Context, Result};
-use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Mount, Spec};
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Mount, MountBuilder, Spec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 /// The mounts of the specification that are mapped, by their index.
 pub(super) fn prepare(spec: &Spec, naming: Naming) -> Result<Vec<(usize, OwnedFd)>> {
@@ -30,6 +31,13 @@ pub(super) fn prepare(spec: &Spec, naming: Naming) -> Result<Vec<(usize, OwnedFd
         }
     }
     Ok(trees)
+}
+
+/// A folder as a root file system whose files have the owners that the container's own map means.
+pub fn mapped_root(spec: &Spec, path: &Path) -> Result<OwnedFd> {
+    let options = ["rbind", "ridmap"].map(str::to_owned).to_vec();
+    let mount = MountBuilder::default().destination("/").source(path).typ("bind").options(options).build()?;
+    mapped(spec, &mount).with_context(|| format!("cannot use `{}` as root file system", path.display()))
 }
 
 fn are_given(maps: Option<&[LinuxIdMapping]>) -> bool {

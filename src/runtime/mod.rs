@@ -52,6 +52,7 @@ pub use accounts::Accounts;
 pub use create::{Running, Starting, create};
 pub use exec::{ExecChild, ExecTarget, exec};
 pub use features::features;
+pub use idmap::mapped_root;
 pub use options::SUBPATH;
 pub use rootfs::mount as mount_root;
 pub use rootfs::tree as root_tree;

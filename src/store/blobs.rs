@@ -40,7 +40,7 @@ impl Store {
 
     /// Take a blob away that is not what it should be.
     pub fn remove_blob(&self, digest: &Digest) -> Result<()> {
-        std::fs::remove_file(self.blob_path(digest)).with_context(|| format!("cannot remove blob `{digest}`"))
+        std::fs::remove_file(self.own_blob(digest)).with_context(|| format!("cannot remove blob `{digest}`"))
     }
 
     /// Keep a document. It is synced when this returns. The caller holds a lease.
@@ -189,7 +189,7 @@ impl Hashed {
     fn publish(self, digest: &Digest) -> Result<()> {
         let deed = || format!("cannot keep blob `{digest}`");
         self.file.sync_data().with_context(deed)?;
-        let target = self.store.blob_path(digest);
+        let target = self.store.own_blob(digest);
         if let Err(error) = std::fs::rename(&self.path, &target) {
             let parent =
                 target.parent().filter(|_| error.kind() == ErrorKind::NotFound).context(error).with_context(deed)?;

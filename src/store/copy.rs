@@ -348,8 +348,7 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, high.join("a/hidden"), FileType::CharacterDevice, Mode::empty(), 0)
             .unwrap();
         rustix::fs::setxattr(high.join("opaque"), "user.overlay.opaque", b"y", XattrFlags::empty()).unwrap();
-        let plan =
-            OverlayPlan { lower: vec![high, low], data: None, upper: "".into(), work: "".into(), volatile: false };
+        let plan = OverlayPlan { lower: vec![high, low], ..OverlayPlan::default() };
         copy_layers(&plan, &to).unwrap();
         assert_eq!(std::fs::read(to.join("a/kept")).unwrap(), b"low/a/kept");
         assert_eq!(std::fs::metadata(to.join("link")).unwrap().nlink(), 2);

@@ -172,10 +172,9 @@ fn fuse_overlayfs_works(folder: &Path) -> std::result::Result<(), No> {
 fn plan(folder: &Path) -> OverlayPlan {
     OverlayPlan {
         lower: vec![folder.join("lower")],
-        data: None,
         upper: folder.join("upper"),
         work: folder.join("work"),
-        volatile: false,
+        ..OverlayPlan::default()
     }
 }
 

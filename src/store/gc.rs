@@ -102,7 +102,7 @@ impl Store {
 
     fn marks(&self, layers_in_use: &HashSet<Digest>, without: &HashSet<Digest>, partials: Partials) -> Result<Marks> {
         let mut marks = Marks { blobs: HashSet::new(), layers: layers_in_use.clone() };
-        for entry in self.entries()?.into_iter().filter(|entry| !without.contains(&entry.manifest.digest)) {
+        for entry in self.own_entries()?.into_iter().filter(|entry| !without.contains(&entry.manifest.digest)) {
             marks.blobs.extend(entry.list);
             self.mark_manifest(&entry.manifest, &mut marks)?;
         }

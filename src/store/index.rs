@@ -53,6 +53,8 @@ pub struct Entry {
     pub past_names: Vec<String>,
     /// The index (manifest list) it was chosen from, if it was.
     pub list: Option<Digest>,
+    /// Whether it is in an additional store, which is only read.
+    pub read_only: bool,
 }
 
 /// A row as it is read: only what box needs, borrowed from the file.
@@ -97,8 +99,23 @@ impl Row<'_> {
 }
 
 impl Store {
-    /// Everything stored: one entry a manifest, in the order of the index.
+    /// Everything stored: one entry a manifest, in the order of the index; then what additional stores have, but for
+    /// the names that an earlier one gives to something.
     pub fn entries(&self) -> Result<Vec<Entry>> {
+        let mut entries = self.own_entries()?;
+        for store in &self.additional {
+            let mut more = store.own_entries()?;
+            more.iter_mut().for_each(|entry| {
+                entry.read_only = true;
+                entry.names.retain(|name| !entries.iter().any(|earlier| earlier.names.contains(name)));
+            });
+            entries.extend(more);
+        }
+        Ok(entries)
+    }
+
+    /// As [`Store::entries`], without those of additional stores: what may be changed and removed.
+    pub fn own_entries(&self) -> Result<Vec<Entry>> {
         let bytes = self.read_index()?;
         let mut entries: Vec<Entry> = Vec::new();
         let mut places: HashMap<Digest, usize> = HashMap::new();
@@ -120,6 +137,7 @@ impl Store {
                         names: name.into_iter().collect(),
                         past_names: past.collect(),
                         list,
+                        read_only: false,
                     });
                 }
             }
@@ -132,7 +150,11 @@ impl Store {
     pub fn lookup(&self, name: &str) -> Result<Option<ManifestRef>> {
         let bytes = self.read_index()?;
         let rows = self.rows(&bytes)?.manifests;
-        Ok(rows.iter().find(|row| row.annotations.name.as_deref() == Some(name)).and_then(Row::manifest))
+        let found = rows.iter().find(|row| row.annotations.name.as_deref() == Some(name)).and_then(Row::manifest);
+        match found {
+            None => self.additional.iter().find_map(|store| store.lookup(name).transpose()).transpose(),
+            found => Ok(found),
+        }
     }
 
     /// Give a manifest this name, taking it from the manifest that has it, which stays without.

@@ -4,6 +4,7 @@
 //! of the file system but the new folder (landlock(7)), so that even a mistake of ours writes nowhere else.
 
 use super::Store;
+use super::additional::is_whole;
 use super::unpack::{IdsAtHand, LayerStats, Limits, unpack_buffered};
 use crate::base::digest::{Algorithm, Digest, Hasher};
 use crate::base::error::{Kind, fault};
@@ -28,12 +29,11 @@ const QUEUE: usize = 4;
 impl Store {
     /// Whether the layer is unpacked and whole. A caller that goes on to use it holds a lease.
     pub fn has_layer(&self, diff_id: &Digest) -> bool {
-        let path = self.layer_path(diff_id);
-        std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) && survived(&mark(&path))
+        is_whole(&self.layer_path(diff_id))
     }
 
-    /// Where the layer's tree is, or would be: a name without colons, as overlay's options need it.
-    pub fn layer_path(&self, diff_id: &Digest) -> PathBuf {
+    /// Where the layer's tree is in our own store, or would be: a name without colons, as overlay's options need it.
+    pub(super) fn own_layer(&self, diff_id: &Digest) -> PathBuf {
         self.dirs.layers().join(diff_id.digits())
     }
 
@@ -41,7 +41,7 @@ impl Store {
     ///
     /// The caller holds a lease.
     pub fn lock_layer(&self, diff_id: &Digest) -> Result<Lock> {
-        Lock::acquire(&self.layer_path(diff_id).with_extension("lock"), Share::Exclusive)
+        Lock::acquire(&self.own_layer(diff_id).with_extension("lock"), Share::Exclusive)
     }
 
     /// Unpack a tar stream and publish it as the layer of that diff id, if it is that. The caller holds a lease and
@@ -82,7 +82,7 @@ impl Store {
     pub(super) fn publish_aside(&self, diff_id: &Digest, made: Unpacked) -> Result<()> {
         // Whatever was made of the one that it replaces.
         self.forget_mapped(diff_id);
-        self.publish(&made.root, &self.layer_path(diff_id)).with_context(|| format!("cannot keep layer `{diff_id}`"))
+        self.publish(&made.root, &self.own_layer(diff_id)).with_context(|| format!("cannot keep layer `{diff_id}`"))
     }
 
     /// As [`Store::unpack_layer`], of a stream whose diff id is not known before; the caller does not hold its lock.
@@ -114,8 +114,7 @@ impl Store {
     pub fn adopt_layer(&self, diff_id: &Digest, folder: &Path, content: u64) -> Result<()> {
         let _lock = self.lock_layer(diff_id)?;
         if !self.has_layer(diff_id) {
-            self.publish(folder, &self.layer_path(diff_id))
-                .with_context(|| format!("cannot keep layer `{diff_id}`"))?;
+            self.publish(folder, &self.own_layer(diff_id)).with_context(|| format!("cannot keep layer `{diff_id}`"))?;
             self.note_layer_size(diff_id, content);
         }
         Ok(())

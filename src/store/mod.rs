@@ -32,6 +32,7 @@
 //! lock exclusively, and does nothing while a lease is held: the next collection finds what it left. The lock is
 //! held only while garbage is marked and renamed away, not while it is deleted.
 
+mod additional;
 mod archive;
 mod blobs;
 mod changes;
@@ -83,6 +84,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Store {
     dirs: Dirs,
+    /// Only read, see `additional`.
+    additional: Vec<Store>,
 }
 
 /// Keeps content that no name reaches from being collected, for as long as it lives.
@@ -94,7 +97,7 @@ pub struct Lease {
 impl Store {
     /// Take the data folder's store, making the layout if there is none.
     pub fn open(dirs: &Dirs) -> Result<Self> {
-        let store = Self { dirs: dirs.clone() };
+        let store = Self { dirs: dirs.clone(), additional: Vec::new() };
         if rustix::fs::access(store.index_path(), rustix::fs::Access::EXISTS).is_err() {
             store.make()?;
         }
@@ -154,7 +157,8 @@ impl Store {
         Lock::acquire(&self.dirs.data.join("oci.lock"), Share::Exclusive)
     }
 
-    fn blob_path(&self, digest: &Digest) -> PathBuf {
+    /// Where a blob of our own is, or would be.
+    fn own_blob(&self, digest: &Digest) -> PathBuf {
         let folder = match digest.algorithm() {
             Algorithm::Sha256 => "blobs/sha256",
             Algorithm::Sha512 => "blobs/sha512",

@@ -14,7 +14,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// The folders of an overlay mount.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OverlayPlan {
     /// The unpacked layers, topmost first.
     pub lower: Vec<PathBuf>,
@@ -26,6 +26,8 @@ pub struct OverlayPlan {
     pub work: PathBuf,
     /// Whether to skip the syncs of the container (`volatile`), for one that is removed after its exit.
     pub volatile: bool,
+    /// The program that mounts it in place of the kernel; `None` for the fuse-overlayfs that is found.
+    pub helper: Option<PathBuf>,
 }
 
 impl OverlayPlan {
@@ -140,6 +142,7 @@ mod tests {
             upper: "/c/u,p".into(),
             work: "/c/work".into(),
             volatile: false,
+            helper: None,
         };
         assert_eq!(plan.options(), r"lowerdir=/l/b:/l/a\:1\,2,upperdir=/c/u\,p,workdir=/c/work");
     }

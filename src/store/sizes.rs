@@ -6,6 +6,7 @@
 use super::Store;
 use super::usage::{allocated, disk_usage};
 use crate::base::digest::Digest;
+use std::path::PathBuf;
 
 impl Store {
     /// The bytes of file content in an unpacked layer, if known.
@@ -36,13 +37,13 @@ impl Store {
     }
 
     fn noted_sizes(&self, diff_id: &Digest) -> (Option<u64>, Option<u64>) {
-        let path = self.layer_path(diff_id).with_extension("size");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let read = |layer: PathBuf| std::fs::read_to_string(layer.with_extension("size"));
+        let text = read(self.own_layer(diff_id)).or_else(|_| read(self.layer_path(diff_id))).unwrap_or_default();
         let mut numbers = text.split_whitespace().map_while(|number| number.parse().ok());
         (numbers.next(), numbers.next())
     }
 
     fn write_sizes(&self, diff_id: &Digest, text: &str) {
-        let _ = std::fs::write(self.layer_path(diff_id).with_extension("size"), text);
+        let _ = std::fs::write(self.own_layer(diff_id).with_extension("size"), text);
     }
 }

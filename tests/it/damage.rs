@@ -25,7 +25,7 @@ fn damage(bytes: &[u8], round: u64) -> Vec<u8> {
 fn one_that_is_damaged_harms_no_other() {
     let rounds: u64 = std::env::var("BOX_TEST_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(150);
     let env = TestEnv::with_image();
-    let dirs = Dirs::open(Some(&env.data())).unwrap();
+    let dirs = Dirs::open(Some(&env.data()), None, None).unwrap();
     let make = |name: &str| {
         env.box_(&["run", "--name", name, "--network", "none", "--health-cmd", "x", "t", "true"]).ok();
         env.inspect(name, "{{.Id}}")

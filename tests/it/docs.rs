@@ -157,9 +157,10 @@ fn sections(text: &str, out: &mut Vec<u8>) {
 fn top_sections() -> &'static str {
     "Environment:
   BOX_DATA                     the folder of images and containers, as --root
-  XDG_DATA_HOME                its parent, if BOX_DATA is not set; $HOME/.local/share if neither is
+  XDG_DATA_HOME                its parent, if neither BOX_DATA nor storage.conf says where; $HOME/.local/share if neither is
   XDG_RUNTIME_DIR              the parent of the folder of sockets and run state
   STORAGE_DRIVER               as --storage-driver
+  CONTAINERS_STORAGE_CONF      storage.conf, in place of the user's and the system's
   CONTAINERS_REGISTRIES_CONF   registries.conf, in place of the user's and the system's
   REGISTRY_AUTH_FILE           credentials, in place of auth.json and docker's config.json
   DOCKER_CONFIG                the folder of docker's config.json
@@ -168,6 +169,7 @@ fn top_sections() -> &'static str {
   NO_COLOR                     no colours
 
 Files:
+  $XDG_CONFIG_HOME/containers/storage.conf, /etc/containers/storage.conf
   $XDG_CONFIG_HOME/containers/registries.conf, /etc/containers/registries.conf
   $XDG_RUNTIME_DIR/containers/auth.json, $HOME/.docker/config.json
   /etc/subuid, /etc/subgid

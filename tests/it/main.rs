@@ -109,6 +109,7 @@ mod selftest;
 mod shells;
 mod search;
 mod seldom;
+mod storage;
 mod system;
 mod top;
 mod trust;

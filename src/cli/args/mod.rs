@@ -80,12 +80,12 @@ struct Root {
 pub struct Globals {
     /// Keep images and containers in this folder
     ///
-    /// The default is $BOX_DATA, else $XDG_DATA_HOME/box.
+    /// The default is $BOX_DATA, else what storage.conf says, else $XDG_DATA_HOME/box.
     #[arg(long, value_name = "DIR", global = true, hide_short_help = true, value_hint = clap::ValueHint::DirPath)]
     pub root: Option<PathBuf>,
     /// How layers are put together: overlay, fuse-overlayfs or copy
     ///
-    /// The default is $STORAGE_DRIVER, else what a probe of this host has found to work.
+    /// The default is $STORAGE_DRIVER, else what storage.conf says, else what a probe of this host has found to work.
     #[arg(long, value_name = "DRIVER", global = true, hide_short_help = true,
           value_parser = ["overlay", "fuse-overlayfs", "copy"], hide_possible_values = true)]
     pub storage_driver: Option<String>,

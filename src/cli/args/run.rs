@@ -130,6 +130,8 @@ pub struct ContainerOptions {
     #[command(flatten, next_help_heading = "The image")]
     pub retry: RetryFlags,
     /// The first argument is a folder to use as the root file system, not an image; DIR:O keeps it unchanged
+    ///
+    /// DIR:idmap shows its files with the owners that the container's own map of ids means, for root only.
     #[arg(long, help_heading = "The image")]
     pub rootfs: bool,
 
@@ -170,6 +172,11 @@ pub struct ContainerOptions {
     /// Make the root file system read-only; /run, /tmp and /var/tmp stay writable, in memory
     #[arg(long, help_heading = "Files")]
     pub read_only: bool,
+    /// Limit what it may write to its root: size=64m
+    ///
+    /// With --rm only: what it writes stays in memory then, of at most that size. A quota on a disk only root could set.
+    #[arg(long, value_name = "size=SIZE", help_heading = "Files")]
+    pub storage_opt: Vec<String>,
 
     /// The network.
     #[command(flatten)]
@@ -189,7 +196,7 @@ pub struct ContainerOptions {
 #[command(
     mut_args = switches,
     disable_help_flag = true,
-    override_usage = "box run [OPTIONS] IMAGE [COMMAND [ARG...]]\n       box run [OPTIONS] --rootfs DIR[:O] [COMMAND [ARG...]]",
+    override_usage = "box run [OPTIONS] IMAGE [COMMAND [ARG...]]\n       box run [OPTIONS] --rootfs DIR[:O|:idmap] [COMMAND [ARG...]]",
     after_help = RUN_EXAMPLES,
     after_long_help = format!("{RUN_EXAMPLES}\n\n{EXIT_STATUS}"),
     long_about = "Makes a container from an image and runs a command in it. The image is pulled if it is not there. \
@@ -236,7 +243,7 @@ pub struct Run {
 #[command(
     mut_args = switches,
     disable_help_flag = true,
-    override_usage = "box create [OPTIONS] IMAGE [COMMAND [ARG...]]\n       box create [OPTIONS] --rootfs DIR[:O] [COMMAND [ARG...]]",
+    override_usage = "box create [OPTIONS] IMAGE [COMMAND [ARG...]]\n       box create [OPTIONS] --rootfs DIR[:O|:idmap] [COMMAND [ARG...]]",
     after_help = CREATE_EXAMPLES,
     after_long_help = format!("{CREATE_EXAMPLES}\n\n{}", super::EXIT_STATUS),
     long_about = "Makes a container as `box run` does, prints its id and leaves it. `box start` starts it."

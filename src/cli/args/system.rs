@@ -12,6 +12,8 @@ pub enum SystemVerb {
     Check(Check),
     /// Show what images, containers and volumes take on the disk
     Df(Df),
+    /// Stop everything, so that the next command begins with the host as it is now
+    Migrate(Migrate),
     /// Remove all that is not used
     Prune(Prune),
     /// Remove everything
@@ -107,6 +109,20 @@ pub struct Prune {
     #[arg(long)]
     pub volumes: bool,
 }
+
+/// Stop everything, so that the next command begins with the host as it is now
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box system migrate",
+    after_long_help = EXIT_STATUS,
+    long_about = "Stops all containers, with the patience that each has, and prints a line for each; lets go of the user \
+                  namespace that they shared, and forgets which storage driver works. The next command reads /etc/subuid \
+                  and /etc/subgid anew and tries the drivers again: for after a change of subordinate ids, a new kernel \
+                  or the installation of fuse-overlayfs. Files keep the ids that they have. Stores of earlier versions \
+                  need no migration: they are read as they are."
+)]
+pub struct Migrate {}
 
 /// Remove everything
 #[derive(Debug, Clone, Default, Args)]

@@ -41,7 +41,8 @@ enum Key {
     /// Nanoseconds since 1970.
     Until(i64),
     Containers(bool),
-    /// What no image here can be: intermediate, read-only, a list.
+    ReadOnly(bool),
+    /// What no image here can be: intermediate, a list.
     Never(bool),
 }
 
@@ -69,7 +70,8 @@ impl Filter {
                 Key::Until(moment.ok_or_else(|| fault(Kind::Usage, "no image is from such a time"))?)
             }
             "containers" => Key::Containers(truth()?),
-            "intermediate" | "readonly" | "manifest" => Key::Never(truth()?),
+            "readonly" => Key::ReadOnly(truth()?),
+            "intermediate" | "manifest" => Key::Never(truth()?),
             other => return Err(wrong(format!("`--filter`: there is no filter `{other}`")).into()),
         };
         Ok(Self { key, not })
@@ -140,6 +142,7 @@ impl Selection {
             Key::Since(name) => created(image) > made(name),
             Key::Until(moment) => created(image) < *moment,
             Key::Containers(wanted) => self.used.contains(&image.id) == *wanted,
+            Key::ReadOnly(wanted) => image.read_only == *wanted,
             Key::Never(wanted) => !wanted,
         }
     }

@@ -2,6 +2,7 @@
 
 mod check;
 mod df;
+mod migrate;
 mod prune;
 mod reset;
 
@@ -14,6 +15,7 @@ pub fn system(verb: &SystemVerb, globals: &Globals) -> Result<u8> {
     match verb {
         SystemVerb::Check(args) => check::check(args, globals),
         SystemVerb::Df(args) => df::df(args, globals),
+        SystemVerb::Migrate(_) => migrate::migrate(globals),
         SystemVerb::Prune(args) => prune::prune(args, globals),
         SystemVerb::Reset(args) => reset::reset(args, globals),
         SystemVerb::Boot(verb) => super::boot::boot(verb, globals),

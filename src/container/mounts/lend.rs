@@ -107,7 +107,7 @@ fn fill(engine: &Engine, container: &Container, target: &Path, folder: &Path) ->
     if lower.is_empty() {
         return Ok(());
     }
-    let plan = OverlayPlan { lower, data: None, upper: PathBuf::new(), work: PathBuf::new(), volatile: false };
+    let plan = OverlayPlan { lower, ..OverlayPlan::default() };
     crate::store::copy_layers(&plan, folder)
         .with_context(|| format!("cannot fill the volume on `{}`", target.display()))?;
     root::shift(engine, &container.config, folder)
