@@ -266,9 +266,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
     if matches!(userns, Userns::KeepId { .. }) {
         rights.accounts.name = crate::rootless::user_name(engine.caller().0);
     }
-    let systemd = rights.systemd == Systemd::Always;
-    let default_signal = if systemd { rights::systemd::STOP_SIGNAL } else { signal::SIGTERM };
-    let size = super::quota::decide(&request, &root)?;
+    let default_signal = if rights.systemd == Systemd::Always { rights::systemd::STOP_SIGNAL } else { signal::SIGTERM };
     let stop_signal = request.stop_signal.as_ref().or(image.stop_signal.as_ref());
     let mut labels = image.labels.clone();
     labels.extend(environment::labels(&request.life.label_files)?);
@@ -277,6 +275,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         version: VERSION,
         name: request.name.clone().unwrap_or_else(|| names::made_up(ContainerId::random().as_str(), 0)),
         created: super::now(),
+        size: super::quota::decide(&request, &root)?,
         root,
         args,
         entrypoint_len,
@@ -287,7 +286,6 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
         mounts: Vec::new(),
         secrets: request.secrets,
         read_only: request.read_only || request.rights.hardened,
-        size,
         network: network.mode,
         ports: network.ports,
         exposed: image.exposed_ports.iter().chain(&network.settings.expose).cloned().collect(),

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use oci_spec::runtime::{MountBuilder, Spec};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
+use std::os::fd::RawFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
@@ -109,5 +110,16 @@ impl Notifier {
     /// A service manager that is gone is no reason for a container to end.
     fn tell(&self, text: &str) {
         let _ = self.socket.send(text.as_bytes());
+    }
+}
+
+/// The command runs: let go of what was for it alone, and tell the service manager.
+pub(super) fn tell_outside(preserved: &[RawFd], notifier: Option<&Notifier>) {
+    if !preserved.is_empty() {
+        // Whoever waits for the end of one waits for the command, not for us.
+        crate::sys::detached::close_inherited(&[]);
+    }
+    if let Some(notifier) = notifier {
+        notifier.started();
     }
 }

@@ -12,7 +12,7 @@ use super::record::{Container, Exit, Run, Status};
 use super::request::LogDriver;
 use super::root::{self, Fuse, Prepared};
 use super::sdnotify::Notifier;
-use super::{host, limits, mounts, network as names, network_live, quota, requires, rights, secrets, spec};
+use super::{host, limits, mounts, network as names, network_live, quota, requires, rights, sdnotify, secrets, spec};
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
@@ -481,7 +481,7 @@ fn begin<'a>(dirs: &'a Dirs, container: &'a Container, plan: Plan) -> Result<Liv
     if foreign.is_none() {
         run_poststart(&plan.spec, bundle.owner, (pid, &pidfd))?;
     }
-    tell_outside(&plan.preserved, plan.notifier.as_ref());
+    sdnotify::tell_outside(&plan.preserved, plan.notifier.as_ref());
     let (listener, notifier, spec) = (Some(listener), plan.notifier, plan.spec);
     Ok(Live { notifier, pid, pidfd, foreign, streams, listener, network, fuse, cgroup, started, spec })
 }
@@ -491,17 +491,6 @@ fn run_poststart(spec: &Spec, owner: hooks::Owner<'_>, (pid, pidfd): (i32, &Owne
     hooks::run(spec, owner, Point::Poststart, Some(pid)).inspect_err(|_| {
         proc::kill_and_wait(pidfd, 10_000);
     })
-}
-
-/// The command runs: let go of what was for it alone, and tell the service manager.
-fn tell_outside(preserved: &[RawFd], notifier: Option<&Notifier>) {
-    if !preserved.is_empty() {
-        // Whoever waits for the end of one waits for the command, not for us.
-        crate::sys::detached::close_inherited(&[]);
-    }
-    if let Some(notifier) = notifier {
-        notifier.started();
-    }
 }
 
 /// The root, mounted here and attached nowhere, where init could not do it or should not.
