@@ -33,6 +33,7 @@ impl Sources for OneImage {
             config: ImageConfig::default(),
             layers: Vec::new(),
             annotations: std::collections::BTreeMap::new(),
+            read_only: false,
         };
         let document = json!({
             "architecture": "amd64", "os": "linux", "author": "base",
