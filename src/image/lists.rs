@@ -301,6 +301,9 @@ pub(super) struct OutgoingList {
     pub media_type: String,
     /// The digests of its images' manifests.
     pub images: Vec<Digest>,
+    /// Those of which an attestation in the list speaks, by digest.
+    /// <https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>
+    pub attested: Vec<Digest>,
 }
 
 /// Make a list ready to leave.
@@ -324,6 +327,10 @@ pub(super) fn outgoing_list(store: &Store, digest: &Digest, format: Option<Manif
         }
         serde_json::to_vec(&document)?
     };
+    let attested = (index.manifests.iter())
+        .filter_map(|entry| entry.annotations.get("vnd.docker.reference.digest"))
+        .filter_map(|digest| Digest::parse(digest))
+        .collect();
     let images = index.manifests.into_iter().map(|entry| entry.digest).collect();
-    Ok(OutgoingList { bytes, media_type: wanted, images })
+    Ok(OutgoingList { bytes, media_type: wanted, images, attested })
 }

@@ -96,8 +96,10 @@ pub(super) fn prepare(store: &Store, digest: &Digest, shape: Shape, progress: &d
     };
     let config = stored(&manifest.config)?;
     let mut layers = manifest.layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
-    let mut packings: Vec<Packing> =
-        manifest.layers.iter().map(|layer| layer.packing().unwrap_or(Packing::None)).collect();
+    let Some(mut packings) = manifest.layers.iter().map(Descriptor::packing).collect::<Option<Vec<_>>>() else {
+        // An attestation or another artifact: what it holds is no layers, and means something by its digest.
+        return Ok(Outgoing { manifest: raw, media_type: manifest.media_type, layers, config });
+    };
     if let Some(compression) = shape.compression {
         pack(store, &mut layers, &mut packings, compression, shape.force, progress)?;
     }

@@ -10,7 +10,7 @@ use super::outgoing::{Compression, Outgoing, Shape, prepare};
 use super::push::{PushOptions, Pushed, check_is_remote, send_all, sign};
 use super::transport::Destination;
 use crate::base::digest::Digest;
-use crate::base::error::{Kind, fault};
+use crate::base::error::{Fault, Kind, fault};
 use crate::oci::json;
 use crate::oci::reference::Reference;
 use crate::registry::{Access, runtime};
@@ -60,6 +60,14 @@ pub(super) fn push_list(
     let mut outgoing = Vec::new();
     let mut ready = HashMap::new();
     for image in images {
+        // Packed otherwise it would have another digest than the attestation says.
+        let is_attested = list.attested.contains(image);
+        if is_attested && (shape.force || !options.variants.is_empty()) {
+            let fault =
+                Fault::new(Kind::Usage, format!("an attestation speaks of {image}, so it cannot be packed anew"));
+            return Err(fault.hint("push without `--force-compression`, or build without `--provenance`").into());
+        }
+        let shape = if is_attested { Shape::default() } else { shape };
         let mut forms = vec![prepare(store, image, shape, progress)?];
         for variant in options.variants {
             let shape = Shape { format: Some(ManifestFormat::Oci), compression: Some(*variant), force: true };

@@ -7,12 +7,13 @@ use super::report::{self, Message};
 use super::{Bundle, Filter, Stdio, hooks, idmap, ids, notify, seccomp, stage, supported, tree};
 use crate::base::error::{Kind, fault};
 use crate::base::timing;
+use crate::sys::namespace;
 use crate::sys::process::{self, Cloned, Ended};
 use anyhow::{Context, Result};
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::LinkNameSpaceType;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 /// A container whose init prepares, or waits at the gate.
@@ -105,16 +106,19 @@ impl Namespaces {
 
 /// Open a namespace, and see that it is one of this kind.
 fn open(path: &Path, kind: LinuxNamespaceType) -> Result<OwnedFd> {
+    const NSFS_MAGIC: rustix::fs::FsWord = 0x6e73_6673;
+    let wrong = || fault(Kind::BadData, format!("it is no namespace of type `{kind}`"));
     // Not for reading before it is known what it is: it may be a FIFO.
     let found = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    // nsfs names its files by their kind (namespaces(7)).
-    let shown = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
-    const NSFS_MAGIC: rustix::fs::FsWord = 0x6e73_6673;
-    let is_namespace = rustix::fs::fstatfs(&found)?.f_type == NSFS_MAGIC;
-    if !is_namespace || !shown.to_string_lossy().contains(&format!("{kind}:[")) {
-        return Err(fault(Kind::BadData, format!("it is no namespace of type `{kind}`")));
+    if rustix::fs::fstatfs(&found)?.f_type != NSFS_MAGIC {
+        return Err(wrong());
     }
-    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+    let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    // Its name tells nothing: ip-netns(8) binds it to another.
+    match namespace::kind(&opened)? == kind as u64 {
+        true => Ok(opened),
+        false => Err(wrong()),
+    }
 }
 
 /// Clone the container's init, which begins to prepare at once.

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+/// `NS_GET_NSTYPE` of ioctl_ns(2), Linux 4.11.
+const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
 /// `NS_GET_OWNER_UID` of ioctl_ns(2), Linux 4.11.
 const NS_GET_OWNER_UID: libc::c_ulong = 0xb704;
 
@@ -45,6 +47,17 @@ fn in_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result
         let thread = std::thread::Builder::new().stack_size(128 << 10).spawn_scoped(scope, work)?;
         thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
     })
+}
+
+/// The kind of a namespace: the flag that clone(2) has for it.
+///
+/// Errors: of ioctl_ns(2); a file that is no namespace is `ENOTTY`.
+pub fn kind(namespace: impl AsFd) -> io::Result<u64> {
+    // SAFETY: it takes no argument and touches no memory of ours.
+    match unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_NSTYPE as _) } {
+        -1 => Err(io::Error::last_os_error()),
+        flag => Ok(u64::from(flag.unsigned_abs())),
+    }
 }
 
 /// Who made a user namespace: the owner's uid, as seen from ours.

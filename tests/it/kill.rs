@@ -18,7 +18,7 @@ pub fn the_truth(env: &TestEnv, moment: &str) {
     let listed = list();
     for line in listed.out().lines() {
         let words: Vec<&str> = line.split(' ').collect();
-        let known = ["created", "initialized", "running", "exited", "stopped"].contains(&words[1]);
+        let known = ["created", "initialized", "running", "restarting", "exited", "stopped"].contains(&words[1]);
         assert!(known, "{moment}: {line}");
         let alive = |name: &str| env.box_(&["exec", name, "true"]);
         if words[1] == "running" && alive(words[0]).code != 0 {

@@ -92,10 +92,14 @@ pub fn mounts_and_sockets(base: &Path) -> Vec<String> {
     mounts.chain(sockets).collect()
 }
 
-/// The network interfaces of this namespace.
+/// How the interface to another machine of a test is called, before that test's own digits.
+pub const MACHINE: &str = "bxh";
+
+/// The network interfaces of this namespace, without those to the other machines that tests make beside this one.
 pub fn interfaces() -> BTreeSet<String> {
     let Ok(entries) = fs::read_dir("/sys/class/net") else { return BTreeSet::new() };
-    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| !name.starts_with(MACHINE)).collect()
 }
 
 /// Files of containers, names and work in progress in a store, and of containers in a run folder.

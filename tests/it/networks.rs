@@ -387,7 +387,7 @@ fn root_clients_of_another_machine() {
     }
     let env = TestEnv::with_image();
     let id = std::process::id() % 10_000;
-    let (name, here, there) = (format!("boxm{id}"), format!("bxh{id}"), format!("bxt{id}"));
+    let (name, here, there) = (format!("boxm{id}"), format!("{}{id}", crate::leak::MACHINE), format!("bxt{id}"));
     let ip = |words: &[&str]| {
         let output = std::process::Command::new("ip").args(words).output().unwrap();
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));

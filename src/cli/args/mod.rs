@@ -115,7 +115,7 @@ Containers:
   pause      Stop all processes of containers where they are
   unpause    Let paused containers go on
   stats      Show what containers use: processors, memory, network, disks
-  update     Change the limits of containers, and what holds for later starts
+  update     Change the limits and published ports of containers, and what holds for later starts
   kill       Send a signal to containers
   rm         Remove containers
   rename     Give a container another name

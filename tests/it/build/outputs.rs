@@ -97,6 +97,11 @@ fn provenance_is_attached_as_buildkit_does() {
     let name = registry.name("team/app:1");
     let words = ["build", "-q", "-t", &name, "--push", "--provenance=mode=max", "--build-arg", "A=b", "c"];
     env.box_(&words).ok();
+    // Packed anew it would be another image than the attestation says.
+    let packed = format!("type=registry,name={name},compression=zstd");
+    env.box_(&["build", "-q", "-t", &name, "-o", &packed, "--provenance=mode=max", "c"])
+        .fails(125)
+        .says("an attestation speaks of");
     let list: serde_json::Value = serde_json::from_slice(&registry.manifest("team/app", "1").unwrap().bytes).unwrap();
     let rows = list["manifests"].as_array().unwrap();
     assert_eq!(rows.len(), 2, "{list:#}");
