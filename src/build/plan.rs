@@ -468,6 +468,7 @@ impl Planner<'_> {
         let from = self.from(state, copy.from.as_deref(), index, span)?;
         let op = CopyOp {
             from,
+            from_name: copy.from.clone(),
             sources: copy.sources.clone(),
             inline: copy.files.iter().map(|file| (file.name.clone(), file.content.clone())).collect(),
             remote: Vec::new(),
@@ -490,6 +491,7 @@ impl Planner<'_> {
             add.sources.iter().cloned().partition(|source| is_url(source) || GitUrl::is_one(source));
         let op = CopyOp {
             from: Files::Context(0),
+            from_name: None,
             sources,
             inline: add.files.iter().map(|file| (file.name.clone(), file.content.clone())).collect(),
             remote,

@@ -124,6 +124,9 @@ pub struct CopyOp {
     /// Where `sources` are.
     #[serde(skip)]
     pub from: Files,
+    /// `--from`, for messages: what it is called changes no result.
+    #[serde(skip)]
+    pub from_name: Option<String>,
     /// Paths and patterns.
     pub sources: Vec<String>,
     /// Files from the Dockerfile itself: name and content.

@@ -174,7 +174,7 @@ fn source<'a>(site: &'a Site<'_>, op: &CopyOp, tree: &'a Tree, exclude: &'a Patt
     Ok(match &op.from {
         Files::Context(number) => Source { exclude, ..of_context(context(site, *number)?, tree) },
         Files::Base(_) => {
-            let name = "the stage or image that it is copied from".to_owned();
+            let name = format!("the stage or image `{}`", op.from_name.as_deref().unwrap_or_default().escape_debug());
             Source { name, owners: Owners::Kept, exclude, ..whole(tree) }
         }
     })

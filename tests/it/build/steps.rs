@@ -67,6 +67,9 @@ fn what_cannot_be_copied() {
         assert!(outcome.err().contains(says), "{line}\n{outcome}");
     }
     for (name, says) in [
+        ("earlier", "`x` is not in the stage or image `earlier`"),
+        ("0", "`x` is not in the stage or image `0`"),
+        ("base", "`x` is not in the stage or image `base`"),
         ("itself", "stage `itself` cannot copy from itself"),
         ("earlyer", "did you mean the stage `earlier`?"),
         ("localhost:1/none", ">>> COPY --from=localhost:1/none x /"),
