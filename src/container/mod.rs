@@ -12,6 +12,7 @@ mod emulation;
 pub mod environment;
 mod exec;
 mod foreign;
+mod fuse;
 pub mod filter;
 mod happened;
 pub mod health;

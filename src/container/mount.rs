@@ -6,7 +6,7 @@ use super::root::{self, Prepared};
 use crate::base::error::{Fault, Kind, fault};
 use crate::engine::Engine;
 use crate::image::Image;
-use crate::store::overlay::{OverlayPlan, mount_for_writing, mount_read_only};
+use crate::store::overlay::{OverlayPlan, mount_for_writing};
 use anyhow::{Context, Result};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
@@ -77,7 +77,11 @@ pub fn mount_image(engine: &Engine, image: &Image) -> Result<PathBuf> {
     if lower.is_empty() {
         return Err(fault(Kind::BadData, "it has no layers").context(deed()));
     }
-    at(engine, Mountable::Images, image.id.digits(), |place| mount_read_only(&lower, None, place)).with_context(deed)
+    engine.enter()?;
+    let driver = engine.driver()?;
+    let plan = OverlayPlan { lower, helper: engine.storage.mount_program.clone(), ..OverlayPlan::default() };
+    let mount = |place: &Path| super::fuse::mount_read_only(driver, &plan, place);
+    at(engine, Mountable::Images, image.id.digits(), mount).with_context(deed)
 }
 
 /// Mount a container's files, or show where they are if it runs; where they are. Two mounts must not write at once: it
@@ -89,12 +93,15 @@ pub fn mount_container(engine: &Engine, container: &Container) -> Result<PathBuf
         return Ok(PathBuf::from(format!("/proc/{}/root", run.pid)));
     }
     engine.enter()?;
+    let place = |mount: &dyn Fn(&Path) -> Result<()>| {
+        at(engine, Mountable::Containers, container.config.id.as_str(), mount).with_context(deed)
+    };
     match root::prepare(engine, container).with_context(deed)? {
         Prepared::Folder(path, None) => Ok(path),
-        Prepared::Folder(_, Some(plan)) | Prepared::Overlay(plan) => {
+        Prepared::Folder(_, Some(plan)) => place(&|place| super::fuse::mount(&plan, place)),
+        Prepared::Overlay(plan) => {
             let plan = OverlayPlan { volatile: false, ..plan };
-            let mount = |place: &Path| mount_for_writing(&plan, place);
-            at(engine, Mountable::Containers, container.config.id.as_str(), mount).with_context(deed)
+            place(&|place| mount_for_writing(&plan, place))
         }
     }
 }

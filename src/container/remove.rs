@@ -2,13 +2,17 @@
 //!
 //! Like stopping, it has two halves, so that many that run are told to end at once.
 
-use super::record::{Container, Status};
+use super::record::{Container, Run, Status};
 use super::requires;
 use super::stop::{StopOptions, Stopping, ask, stopped};
 use crate::base::error::{Fault, Kind};
 use crate::base::lock::{Lock, Share};
 use crate::engine::Engine;
+use crate::sys::proc;
 use anyhow::Result;
+
+/// How many milliseconds others may look at a container that has ended.
+const PATIENCE: u32 = 10_000;
 
 /// How `rm` deals with a container that runs.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,12 +71,10 @@ impl Removing {
         }
         let name = &container.config.name;
         engine.enter()?;
-        // Whoever starts it meanwhile has the lock; then it is not ours to remove.
         if !container.dir.exists() {
             return Ok(());
         }
-        let lock = Lock::try_acquire(&container.lock_path(), Share::Exclusive);
-        match lock {
+        match at_rest(container) {
             Ok(Some(_lock)) => {
                 if self.volumes {
                     super::mounts::remove_anonymous(&engine.dirs, container)?;
@@ -90,4 +92,20 @@ impl Removing {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The lock of a container that has ended. Other commands hold it for a moment, to see how it ended; whoever starts it
+/// meanwhile keeps it, and then it is not ours to remove: `None`.
+fn at_rest(container: &Container) -> Result<Option<Lock>> {
+    for _ in 0..PATIENCE {
+        if let Some(lock) = Lock::try_acquire(&container.lock_path(), Share::Exclusive)? {
+            return Ok(Some(lock));
+        }
+        let lives = |run: &Run| proc::open(run.pid, run.pid_started).is_some();
+        if matches!(container.status(), Status::Running(run) | Status::Restarting(run) if lives(&run)) {
+            break;
+        }
+        super::wait::pause(Some(1));
+    }
+    Ok(None)
 }

@@ -4,19 +4,16 @@ use super::config::{Config, RootSource};
 use super::quota;
 use super::record::Container;
 use super::rights;
-use crate::base::error::{Fault, Kind, fault};
-use crate::base::{program, timing};
+use crate::base::error::{Fault, Kind};
+use crate::base::timing;
 use crate::engine::Engine;
 use crate::runtime::{self, RootFs};
 use crate::store::Mapped;
 use crate::store::driver::Driver;
 use crate::store::overlay::OverlayPlan;
-use crate::sys::process::{self, Fork};
 use anyhow::{Context, Result};
-use rustix::mount::{MountPropagationFlags, UnmountFlags};
-use std::ffi::CString;
+use rustix::mount::MountPropagationFlags;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A root that is ready to be handed to the runtime.
@@ -203,71 +200,4 @@ pub fn own_mounts() -> Result<()> {
     crate::sys::namespace::unshare(rustix::thread::UnshareFlags::NEWNS.bits() as i32)?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     Ok(rustix::mount::mount_change("/", private)?)
-}
-
-/// A fuse-overlayfs that serves the root, in a mount namespace of the monitor's own.
-#[derive(Debug)]
-pub struct Fuse {
-    /// Its process, a child of the monitor.
-    pub pid: i32,
-}
-
-/// Mount the root by fuse-overlayfs, in the monitor: its mount namespace becomes its own, so that the mount goes
-/// with it, and the helper dies with the monitor.
-pub fn mount_fuse(mount_point: &Path, plan: &OverlayPlan) -> Result<Fuse> {
-    let deed = "cannot mount the root with fuse-overlayfs";
-    own_mounts().context(deed)?;
-    let missing =
-        || Fault::new(Kind::Host, "fuse-overlayfs is missing").hint(program::how_to_install("fuse-overlayfs", &[]));
-    if let Some(path) = plan.helper.as_ref().filter(|path| !path.is_file()) {
-        let fault = Fault::new(Kind::Host, format!("{deed}: mount_program `{}` is missing", path.display()));
-        return Err(fault.hint("box info --config   # says which storage.conf names it").into());
-    }
-    let program = plan.helper.clone().or_else(|| program::find("fuse-overlayfs")).ok_or_else(missing)?;
-    let options = plan.options();
-    let text = |bytes: &[u8]| CString::new(bytes).context(deed);
-    let argv = [
-        text(b"fuse-overlayfs")?,
-        text(b"-f")?,
-        text(b"-o")?,
-        text(options.as_bytes())?,
-        text(mount_point.as_os_str().as_bytes())?,
-    ];
-    let program = text(program.as_os_str().as_bytes())?;
-    let before = rustix::fs::stat(mount_point).context(deed)?.st_dev;
-    match process::fork().context(deed)? {
-        Fork::Child => {
-            let _ = process::set_parent_death_signal(crate::base::signal::SIGKILL);
-            let _ = process::close_on_exec_from(3);
-            drop(process::execve(&program, &argv, &[]));
-            process::exit_now(127)
-        }
-        Fork::Parent(pid) => {
-            for _ in 0..2000 {
-                if rustix::fs::stat(mount_point).is_ok_and(|stat| stat.st_dev != before) {
-                    return Ok(Fuse { pid });
-                }
-                if let Ok(Some((_, ended))) = process::reap(pid) {
-                    return Err(
-                        fault(Kind::Host, format!("fuse-overlayfs ended with code {}", ended.code())).context(deed)
-                    );
-                }
-                pause_a_millisecond();
-            }
-            Err(fault(Kind::Host, "fuse-overlayfs is not ready after two seconds").context(deed))
-        }
-    }
-}
-
-impl Fuse {
-    /// Unmount, which ends the helper.
-    pub fn stop(self, mount_point: &Path) {
-        let _ = rustix::mount::unmount(mount_point, UnmountFlags::DETACH);
-        let _ = process::wait(self.pid);
-    }
-}
-
-fn pause_a_millisecond() {
-    let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-    let _ = rustix::event::poll(&mut [], Some(&timeout));
 }

@@ -10,7 +10,8 @@ use super::life::RestartPolicy;
 use super::passed::{self, Passed};
 use super::record::{Container, Exit, Run, Status};
 use super::request::LogDriver;
-use super::root::{self, Fuse, Prepared};
+use super::fuse::{self, Fuse};
+use super::root::{self, Prepared};
 use super::sdnotify::Notifier;
 use super::{host, limits, mounts, network as names, network_live, quota, requires, rights, sdnotify, secrets, spec};
 use crate::base::dirs::Dirs;
@@ -415,7 +416,7 @@ fn begin<'a>(dirs: &'a Dirs, container: &'a Container, plan: Plan) -> Result<Liv
     let mapped = rights::is_mapped(config);
     let mount_point = if mapped { Path::new("root") } else { &absolute };
     let fuse = match &plan.root {
-        Prepared::Folder(_, Some(overlay)) => Some(root::mount_fuse(&absolute, overlay)?),
+        Prepared::Folder(_, Some(overlay)) => Some(fuse::serve(&absolute, overlay)?),
         _ => None,
     };
     let tree = tree(container, &plan)?;

@@ -9,11 +9,10 @@ use crate::base::error::{Fault, Kind};
 use crate::base::temp::TempDir;
 use crate::engine::Engine;
 use crate::image::Image;
-use crate::store::overlay::{OverlayPlan, mount_read_only};
+use crate::store::driver::Driver;
+use crate::store::overlay::OverlayPlan;
 use crate::store::{Change, ChangeKind, Mapped, PackOptions, changes, changes_between, pack};
 use anyhow::{Context, Result};
-use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::thread::UnshareFlags;
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -63,8 +62,10 @@ pub struct View {
     files: Files,
     /// The container's ids, where they are not the user's own.
     maps: Option<Maps>,
-    /// Where layers are put together.
+    /// Where layers are put together, and how.
     mount_point: PathBuf,
+    driver: Driver,
+    helper: Option<PathBuf>,
 }
 
 impl View {
@@ -88,6 +89,8 @@ impl View {
             files,
             maps: rights::id_maps(engine, config)?,
             mount_point: container.dir.join("root"),
+            driver: engine.driver()?,
+            helper: engine.storage.mount_program.clone(),
         })
     }
 
@@ -158,12 +161,14 @@ impl View {
                 if upper.is_dir() {
                     lower.insert(0, upper.clone());
                 }
-                match self.mount(&lower, data) {
+                let data = data.map(Path::to_path_buf);
+                let plan = OverlayPlan { lower, data, helper: self.helper.clone(), ..OverlayPlan::default() };
+                match self.mount(&plan) {
                     Ok(()) => self.mount_point.clone(),
                     // A kernel that cannot lay them over each other: a copy, then.
-                    Err(_) if data.is_none() => {
+                    Err(_) if plan.data.is_none() => {
                         copied = TempDir::new(&self.dirs)?;
-                        self.copy(&lower, copied.path())?
+                        self.copy(&plan.lower, copied.path())?
                     }
                     Err(error) => return Err(error),
                 }
@@ -174,14 +179,13 @@ impl View {
         pack(&root, &PackOptions { owner: &owner, skip: &|_| false, top: false, whiteouts: false, deleted: &[] }, out)
     }
 
-    fn mount(&self, lower: &[PathBuf], data: Option<&Path>) -> Result<()> {
-        crate::sys::namespace::unshare(UnshareFlags::NEWNS.bits() as i32)?;
-        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    fn mount(&self, plan: &OverlayPlan) -> Result<()> {
+        super::root::own_mounts()?;
         match std::fs::create_dir(&self.mount_point) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
             _ => {}
         }
-        mount_read_only(lower, data, &self.mount_point)
+        super::fuse::mount_read_only(self.driver, plan, &self.mount_point)
     }
 
     /// The image's files as the container had them in the beginning, in a folder of ours.

@@ -139,7 +139,7 @@ pub fn wait_any(engine: &Engine, containers: &[Container], options: &WaitOptions
 }
 
 /// The pause between two looks where there is nothing to wait on: podman's 250 ms are too long for scripts.
-fn pause(milliseconds: Option<i64>) {
+pub(super) fn pause(milliseconds: Option<i64>) {
     let nanos = milliseconds.unwrap_or(20).clamp(1, 3_600_000) * 1_000_000;
     let timeout = rustix::event::Timespec { tv_sec: nanos / 1_000_000_000, tv_nsec: nanos % 1_000_000_000 };
     let _ = rustix::event::poll(&mut [], Some(&timeout));

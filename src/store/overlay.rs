@@ -33,7 +33,7 @@ pub struct OverlayPlan {
 impl OverlayPlan {
     /// The mount options as one string, for fuse-overlayfs and for kernels without `lowerdir+`.
     ///
-    /// Colons, commas and backslashes in paths are escaped.
+    /// Colons, commas and backslashes in paths are escaped. Without an upper folder, nothing can be written.
     pub fn options(&self) -> OsString {
         let mut text = b"lowerdir=".to_vec();
         for (i, path) in self.lower.iter().enumerate() {
@@ -42,7 +42,8 @@ impl OverlayPlan {
             }
             escape(path.as_os_str().as_bytes(), b"\\:,", &mut text);
         }
-        for (key, path) in [("upperdir", &self.upper), ("workdir", &self.work)] {
+        let above = [("upperdir", &self.upper), ("workdir", &self.work)];
+        for (key, path) in above.into_iter().filter(|(_, path)| !path.as_os_str().is_empty()) {
             text.extend_from_slice(format!(",{key}=").as_bytes());
             escape(path.as_os_str().as_bytes(), b"\\,", &mut text);
         }
@@ -145,5 +146,7 @@ mod tests {
             helper: None,
         };
         assert_eq!(plan.options(), r"lowerdir=/l/b:/l/a\:1\,2,upperdir=/c/u\,p,workdir=/c/work");
+        let read_only = OverlayPlan { upper: PathBuf::new(), work: PathBuf::new(), ..plan };
+        assert_eq!(read_only.options(), r"lowerdir=/l/b:/l/a\:1\,2");
     }
 }

@@ -121,6 +121,7 @@ fn empty(folder: BorrowedFd<'_>, freed: &mut u64) -> rustix::io::Result<Vec<Vec<
 mod tests {
     use super::*;
     use crate::store::tests::Scratch;
+    use rustix::fs::CWD;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
@@ -141,5 +142,39 @@ mod tests {
         assert!(remove_tree_at(top.as_fd(), b"gone").unwrap() >= 100_000);
         assert!(root.join("keep/x").exists() && !root.join("gone").exists());
         assert_eq!(remove_tree_at(top.as_fd(), b"gone"), Err(Errno::NOENT));
+    }
+
+    #[test]
+    fn a_folder_that_is_swapped_for_a_link_meanwhile() {
+        // CVE-2022-21658: between the look at a folder and the removal of what is in it.
+        let tries = crate::base::env::by_name("BOX_TEST_ROUNDS").and_then(|text| text.parse().ok()).unwrap_or(100);
+        let scratch = Scratch::new();
+        let root = scratch.dirs.data.join("trees");
+        std::fs::create_dir_all(root.join("canary/folder")).unwrap();
+        std::fs::write(root.join("canary/file"), "stays").unwrap();
+        let top = std::fs::File::open(&root).unwrap();
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                    let (one, other) = (root.join("gone/a/b"), root.join("gone/a/link"));
+                    let _ = rustix::fs::renameat_with(CWD, one, CWD, other, rustix::fs::RenameFlags::EXCHANGE);
+                }
+            });
+            let work = || {
+                for _ in 0..tries {
+                    std::fs::create_dir_all(root.join("gone/a/b/folder/x"))?;
+                    symlink(root.join("canary"), root.join("gone/a/link"))?;
+                    let _ = remove_tree_at(top.as_fd(), b"gone");
+                    let _ = remove_tree_at(top.as_fd(), b"gone");
+                }
+                std::io::Result::Ok(())
+            };
+            let worked = work();
+            ended.store(true, std::sync::atomic::Ordering::Relaxed);
+            worked.unwrap();
+        });
+        assert_eq!(std::fs::read(root.join("canary/file")).unwrap(), b"stays");
+        assert!(root.join("canary/folder").exists());
     }
 }

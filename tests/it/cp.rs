@@ -1,6 +1,6 @@
 //! `box cp`: files into, out of and between containers; docker's rules; nobody is led astray by links.
 
-use crate::env::{TestEnv, eventually};
+use crate::env::{TestEnv, eventually, rounds};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -133,13 +133,13 @@ fn links_that_are_swapped_meanwhile() {
     fs::create_dir_all(folder.join("real")).unwrap();
     fs::write(folder.join("real/file"), "the container's").unwrap();
     env.background("c", &["-v", &format!("{}:/shared", folder.display())], &["pause"]);
-    let rounds = std::sync::atomic::AtomicU32::new(0);
-    let done = Done(&rounds);
+    let ended = std::sync::atomic::AtomicU32::new(0);
+    let done = Done(&ended);
     std::thread::scope(|scope| {
         // Moved in, so that a failure ends the other thread, too.
         let done = done;
         scope.spawn(|| {
-            while rounds.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+            while ended.load(std::sync::atomic::Ordering::Relaxed) == 0 {
                 let (dir, link, real) = (folder.join("dir"), folder.join("link"), folder.join("real"));
                 let _ = symlink(&host, &link);
                 let _ = fs::rename(&link, &dir);
@@ -148,7 +148,7 @@ fn links_that_are_swapped_meanwhile() {
                 let _ = fs::rename(&dir, &real);
             }
         });
-        for _ in 0..30 {
+        for _ in 0..rounds(30) {
             let _ = fs::remove_dir_all(env.base.join("got"));
             env.box_(&["cp", "c:/shared", "got"]);
             let mut texts = Vec::new();

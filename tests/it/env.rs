@@ -459,6 +459,11 @@ fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
+/// How often to try what depends on the moment: `BOX_TEST_ROUNDS`, or that often.
+pub fn rounds(otherwise: u32) -> u32 {
+    std::env::var("BOX_TEST_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
 /// Wait until something is so; fail after 30 s.
 #[track_caller]
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {

@@ -242,3 +242,24 @@ fn update_changes_later_starts() {
     env.box_(&["wait", "r"]).ok();
     assert_eq!(env.inspect("r", "{{.State.Status}} {{.RestartCount}}"), "exited 0");
 }
+
+#[test]
+fn who_looks_at_a_container_that_ends_does_not_keep_it() {
+    use rustix::fs::{FlockOperation, flock};
+    let env = TestEnv::with_image();
+    let id = env.background("c", &[], &["pause"]);
+    let lock = std::fs::File::open(env.data().join("containers").join(id).join("lock")).unwrap();
+    std::thread::scope(|scope| {
+        // As commands do that see to what has ended: granted when the monitor goes.
+        let look = scope.spawn(|| flock(&lock, FlockOperation::LockShared).unwrap());
+        let waits = format!(" {} ", std::process::id());
+        let is_waiting = |line: &str| line.contains("-> FLOCK") && line.contains(&waits);
+        eventually("the look", || std::fs::read_to_string("/proc/locks").unwrap().lines().any(is_waiting));
+        let removal = env.cmd(&["rm", "-f", "-t", "0", "c"]).start();
+        look.join().unwrap();
+        let wchan = format!("/proc/{}/wchan", removal.pid());
+        eventually("the removal to wait", || std::fs::read_to_string(&wchan).unwrap_or_default().contains("poll"));
+        flock(&lock, FlockOperation::Unlock).unwrap();
+        removal.finish().ok();
+    });
+}

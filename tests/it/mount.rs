@@ -49,3 +49,29 @@ fn images_and_containers_are_looked_at() {
         .fails(125)
         .says("at work in it");
 }
+
+#[test]
+fn what_the_helper_mounts_goes_with_the_shell() {
+    if is_root() {
+        skip!("wants an ordinary user: root mounts for the whole host");
+    }
+    if !std::path::Path::new("/usr/bin/fuse-overlayfs").exists() {
+        skip!("fuse-overlayfs is not installed");
+    }
+    let mut env = TestEnv::with_image();
+    env.set("STORAGE_DRIVER", "fuse-overlayfs");
+    env.box_(&["run", "--name", "c", "--network", "none", "t", "do", "rm", "/data", ";", "write", "/made", "x"]).ok();
+    env.box_(&["commit", "-q", "c", "two"]).ok();
+    let script = "for words in 'image mount two' 'mount c'; do place=$(BOX $words); \
+                  grep -c \"$place fuse.fuse-overlayfs\" /proc/self/mounts; ls $place; done";
+    let script = script.replace("BOX", &crate::env::program().display().to_string());
+    let listed = env.box_(&["unshare", "sh", "-euc", &script]).ok();
+    let lines: Vec<&str> = listed.lines().collect();
+    assert_eq!(lines.iter().filter(|line| **line == "1").count(), 2, "{listed}");
+    assert_eq!(lines.iter().filter(|line| **line == "made").count(), 2, "{listed}");
+    assert!(!lines.contains(&"data"), "{listed}");
+    // Nothing was unmounted: it ends by itself.
+    crate::env::eventually("the helpers' end", || env.processes_but_holder().is_empty());
+    // Where something was mounted stays until it is mounted there again and unmounted.
+    std::fs::remove_dir_all(env.run_dir().join("mounts")).unwrap();
+}

@@ -1,6 +1,6 @@
 //! `box volume`, and `-v`, `--mount`, `--tmpfs`, `--volumes-from` in all their forms.
 
-use crate::env::{TestEnv, eventually};
+use crate::env::{TestEnv, eventually, rounds};
 use crate::image::Image;
 use crate::options::info;
 use crate::tarball::Tar;
@@ -329,16 +329,45 @@ fn a_part_that_is_swapped_for_a_link_leads_nowhere() {
     env.inside(&["-v", "v:/v"], &["mkdir", "/v/a"]).ok();
     env.background("swapper", &["-v", "v:/v"], &["swap", "/v/a", &folder]);
     env.await_log("swapper", "ready");
-    // Both must be met: which of them a round finds is chance, so on a busy machine it may take more rounds.
-    let (mut folders, mut rounds) = (0, 0);
-    eventually("the folder and the link", || {
+    let (mut folders, mut links) = (0, 0);
+    let mut round = || {
         let outcome = env.inside(&["--mount", "src=v,dst=/d,subpath=a"], &["ls", "/d"]);
         // Either the folder, which is empty, or an error that names the path.
         assert!(!outcome.out().contains("file"), "{outcome}");
-        folders += usize::from(outcome.code == 0);
-        rounds += 1;
-        rounds >= 25 && folders > 0 && folders < rounds
-    });
+        *(if outcome.code == 0 { &mut folders } else { &mut links }) += 1;
+        folders > 0 && links > 0
+    };
+    for _ in 0..rounds(25) {
+        round();
+    }
+    // Both must be met: which of them a round finds is chance, so on a busy machine it may take more rounds.
+    eventually("the folder and the link", round);
+}
+
+#[test]
+fn what_is_swapped_while_a_volume_is_moved_leads_nowhere() {
+    // CVE-2023-0778: a container changes the volume while it is exported, or imported into.
+    let env = TestEnv::with_image();
+    let canary = env.file("canary/file", "of the host");
+    let folder = canary.parent().unwrap();
+    env.inside(&["-v", "v:/v"], &["mkdir", "/v/a"]).ok();
+    env.background("swapper", &["-v", "v:/v"], &["swap", "/v/a", &folder.display().to_string()]);
+    env.await_log("swapper", "ready");
+    let archive = crate::tarball::Tar::new().file("a/file", 0o644, "of the archive").finish();
+    let (mut exported, mut imported) = (0, 0);
+    let mut round = || {
+        let outcome = env.box_(&["volume", "export", "v"]);
+        assert!(!outcome.stdout.windows(11).any(|part| part == b"of the host"), "{outcome}");
+        exported += u32::from(outcome.code == 0);
+        imported += u32::from(env.cmd(&["volume", "import", "v", "-"]).stdin(&archive).run().code == 0);
+        assert_eq!(std::fs::read_to_string(&canary).unwrap(), "of the host");
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1);
+        exported > 0 && imported > 0
+    };
+    for _ in 0..rounds(10) {
+        round();
+    }
+    eventually("one of each that comes to its end", round);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use super::Side;
 use crate::base::error::{Kind, fault};
 use crate::base::lock::{Lock, Share};
 use crate::container::record::{Container, Status};
-use crate::container::root::{self, Fuse, Prepared};
+use crate::container::fuse::{self, Fuse};
+use crate::container::root::{self, Prepared};
 use crate::container::{host, mounts, network, rights, spec};
 use crate::engine::Engine;
 use crate::runtime;
@@ -15,26 +16,37 @@ use rustix::mount::MountPropagationFlags;
 use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
 use std::path::{Path, PathBuf};
 
-/// A root, and what keeps it there.
+/// A root, and what keeps it there; given up in this order.
 pub struct View {
     /// `/` of the side.
     pub root: Root,
+    _served: Option<Served>,
     /// A stopped container is not started meanwhile.
     _lock: Option<Lock>,
-    fuse: Option<(Fuse, PathBuf)>,
+}
+
+/// A helper that serves the root, and where.
+struct Served(Option<Fuse>, PathBuf);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(fuse) = self.0.take() {
+            fuse.stop(&self.1);
+        }
+    }
 }
 
 impl View {
     /// Open it. Changes the namespaces of the process, which does nothing else afterwards. In U0.
     pub fn open(engine: &Engine, side: &Side) -> Result<Self> {
         match side {
-            Side::Host(_) | Side::Stream => Self::here(None, None),
+            Side::Host(_) | Side::Stream => Self::here(),
             Side::Container(container, _) => {
                 let lock = Lock::try_acquire(&container.lock_path(), Share::Shared)?;
                 match (container.status(), lock) {
                     (Status::Running(run), None) => {
                         join(run.pid, run.pid_started)?;
-                        Self::here(None, None)
+                        Self::here()
                     }
                     (Status::Created | Status::Exited(_), Some(lock)) => mount(engine, container, lock),
                     _ => Err(fault(
@@ -46,16 +58,8 @@ impl View {
         }
     }
 
-    fn here(lock: Option<Lock>, fuse: Option<(Fuse, PathBuf)>) -> Result<Self> {
-        Ok(Self { root: Root::open(Path::new("/")).context("cannot open `/`")?, _lock: lock, fuse })
-    }
-}
-
-impl Drop for View {
-    fn drop(&mut self) {
-        if let Some((fuse, mount_point)) = self.fuse.take() {
-            fuse.stop(&mount_point);
-        }
+    fn here() -> Result<Self> {
+        Ok(Self { root: Root::open(Path::new("/")).context("cannot open `/`")?, _served: None, _lock: None })
     }
 }
 
@@ -86,8 +90,10 @@ fn mount(engine: &Engine, container: &Container, lock: Lock) -> Result<View> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).context("cannot make the mounts private")?;
     let mount_point = container.dir.join("root");
-    let fuse = match &prepared {
-        Prepared::Folder(_, Some(overlay)) => Some((root::mount_fuse(&mount_point, overlay)?, mount_point.clone())),
+    let served = match &prepared {
+        Prepared::Folder(_, Some(overlay)) => {
+            Some(Served(Some(fuse::serve(&mount_point, overlay)?), mount_point.clone()))
+        }
         _ => None,
     };
     if rights::is_mapped(config) {
@@ -95,5 +101,5 @@ fn mount(engine: &Engine, container: &Container, lock: Lock) -> Result<View> {
         rustix::process::chdir(&container.dir).context("cannot enter its folder")?;
     }
     let root = runtime::view(&spec, prepared.rootfs(Path::new("")), &mount_point)?;
-    Ok(View { root, _lock: Some(lock), fuse })
+    Ok(View { root, _served: served, _lock: Some(lock) })
 }

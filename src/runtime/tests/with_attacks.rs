@@ -4,8 +4,10 @@
 use super::*;
 use rustix::fs::{AtFlags, CWD, RenameFlags};
 
-/// How often each is tried: enough to meet the moment, where there is one.
-const TRIES: usize = 40;
+/// How often each is tried: `BOX_TEST_ROUNDS`, or enough to meet the moment, where there is one.
+fn tries() -> usize {
+    crate::base::env::by_name("BOX_TEST_ROUNDS").and_then(|text| text.parse().ok()).unwrap_or(40)
+}
 
 /// Swap two names for each other without a pause, in a process of its own, until this is dropped.
 struct Swapper(i32);
@@ -85,7 +87,7 @@ fn a_mount_point_that_is_swapped_for_a_link_leads_nowhere() {
             let mut outcomes = std::collections::BTreeMap::new();
             for name in ["link", "up"] {
                 let _swapper = Swapper::start(&volume.join("a"), &volume.join(name));
-                for _ in 0..TRIES / 2 {
+                for _ in 0..tries() / 2 {
                     let told = run_with(&Bundle { root, ..bundle(&rootfs, &paths, &spec) }, |_| String::new());
                     let told = if told.is_empty() { "made".to_owned() } else { told };
                     *outcomes.entry(told).or_insert(0) += 1;
@@ -117,7 +119,7 @@ fn who_comes_in_cannot_be_traced_or_looked_into() {
         let found = inside(mode, || {
             run_with(&bundle(&rootfs, &paths, &spec), |running| {
                 let mut codes = String::new();
-                for _ in 0..TRIES {
+                for _ in 0..tries() {
                     let target = ExecTarget {
                         pidfd: running.pidfd.as_fd(),
                         cgroup: None,

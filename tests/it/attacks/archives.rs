@@ -73,8 +73,8 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "D10",
         what: "folders are swapped for links while they are deleted (CVE-2022-21658)",
-        tests: &[],
-        remark: "no test tries it",
+        tests: &["lib store::remove::tests::a_folder_that_is_swapped_for_a_link_meanwhile"],
+        remark: "",
         weakened: &[],
     },
     Attack {
