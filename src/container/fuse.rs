@@ -7,7 +7,7 @@ use crate::store::driver::Driver;
 use crate::store::overlay::{self, OverlayPlan};
 use crate::sys::process::{self, Fork};
 use anyhow::{Context, Result};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, memfd_create};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree};
 use rustix::thread::LinkNameSpaceType;
 use std::ffi::CString;
@@ -15,6 +15,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// How many milliseconds a helper has to end by itself when its mount is gone.
+const PATIENCE: u32 = 100;
 
 /// A fuse-overlayfs that serves the root, in a mount namespace of the monitor's own.
 #[derive(Debug)]
@@ -39,9 +42,12 @@ pub fn serve(mount_point: &Path, plan: &OverlayPlan) -> Result<Fuse> {
         text(mount_point.as_os_str().as_bytes())?,
     ];
     let program = text(program.as_os_str().as_bytes())?;
+    let said = std::fs::File::from(memfd_create("fuse-overlayfs", MemfdFlags::CLOEXEC).context(deed)?);
     let before = rustix::fs::stat(mount_point).context(deed)?.st_dev;
     match process::fork().context(deed)? {
         Fork::Child => {
+            // It warns of options that it does not know: not for the user, but for who asks why it failed.
+            let _ = rustix::stdio::dup2_stderr(&said);
             let _ = process::set_parent_death_signal(crate::base::signal::SIGKILL);
             let _ = process::close_on_exec_from(3);
             drop(process::execve(&program, &argv, &[]));
@@ -53,9 +59,7 @@ pub fn serve(mount_point: &Path, plan: &OverlayPlan) -> Result<Fuse> {
                     return Ok(Fuse { pid });
                 }
                 if let Ok(Some((_, ended))) = process::reap(pid) {
-                    return Err(
-                        fault(Kind::Host, format!("fuse-overlayfs ended with code {}", ended.code())).context(deed)
-                    );
+                    return Err(failed(&said, ended.code())).context(deed);
                 }
                 super::wait::pause(Some(1));
             }
@@ -65,10 +69,17 @@ pub fn serve(mount_point: &Path, plan: &OverlayPlan) -> Result<Fuse> {
 }
 
 impl Fuse {
-    /// Unmount, which ends the helper, whatever is mounted above it. It serves until the last descriptor of its files is
-    /// closed.
+    /// Unmount, which ends the helper, whatever is mounted above it. No descriptor of its files is open.
     pub fn stop(self, mount_point: &Path) {
         while rustix::mount::unmount(mount_point, UnmountFlags::DETACH).is_ok() {}
+        for _ in 0..PATIENCE {
+            if !matches!(process::reap(self.pid), Ok(None)) {
+                return;
+            }
+            super::wait::pause(Some(1));
+        }
+        // A namespace of another runtime's still has the mount. What wrote to it has ended, and so is written.
+        let _ = crate::sys::signals::kill(self.pid, crate::base::signal::SIGKILL);
         let _ = process::wait(self.pid);
     }
 }
@@ -104,14 +115,25 @@ fn tree(program: &Path, plan: &OverlayPlan, target: &Path) -> Result<OwnedFd> {
     let mut command = Command::new(program);
     command.env_clear().arg("-o").arg(plan.options()).arg(target);
     // It goes into the background when it serves. What it had open of ours, nobody would see the end of.
-    let ended = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let said = std::fs::File::from(memfd_create("fuse-overlayfs", MemfdFlags::CLOEXEC)?);
+    let ended = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?).status();
     let ended = ended.with_context(|| format!("cannot start `{}`", program.display()))?;
     if !ended.success() {
-        return Err(fault(Kind::Host, format!("fuse-overlayfs could not mount it ({ended})")));
+        return Err(failed(&said, ended.code().unwrap_or(-1)));
     }
     let tree = open_tree(CWD, target, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
     rustix::mount::unmount(target, UnmountFlags::DETACH)?;
     Ok(tree)
+}
+
+/// What it has said of why it failed, in one line.
+fn failed(said: &std::fs::File, code: i32) -> anyhow::Error {
+    use std::os::unix::fs::FileExt;
+    let mut bytes = [0; 1000];
+    let length = said.read_at(&mut bytes, 0).unwrap_or(0);
+    let text = String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned();
+    let last = text.trim().lines().last().unwrap_or("without a word").to_owned();
+    fault(Kind::Host, format!("fuse-overlayfs ended with code {code}: {last}"))
 }
 
 /// The program that is configured, or found.

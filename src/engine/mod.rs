@@ -42,7 +42,9 @@ impl Engine {
     pub fn open(options: EngineOptions) -> Result<Self> {
         let storage = Storage::load()?;
         let dirs = folders(options.root.as_deref(), &storage)?;
-        let store = Store::open(&dirs)?.with_additional(&storage.additional)?;
+        let (store, left_out) = Store::open(&dirs)?.with_additional(&storage.additional);
+        // What is one's own can be used all the same.
+        left_out.iter().for_each(&options.warn);
         timing::phase("open");
         let caller = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         Ok(Self { dirs, store, storage, options, membership: OnceCell::new(), caller })

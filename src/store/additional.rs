@@ -9,25 +9,26 @@ use super::layers::{mark, survived};
 use crate::base::digest::Digest;
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind};
-use anyhow::Result;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 impl Store {
-    /// Read these data folders, too, in this order after the store's own.
-    ///
-    /// Errors: a folder that is no store of box's, or that belongs to somebody else: its files would have no owner in
-    /// the user's namespace.
-    pub fn with_additional(mut self, folders: &[PathBuf]) -> Result<Self> {
+    /// Read these data folders, too, in this order after the store's own. Those that cannot be used are left out, and
+    /// why is given: one that is no store of box's, or that belongs to somebody else, as its files would have no owner
+    /// in the user's namespace.
+    pub fn with_additional(mut self, folders: &[PathBuf]) -> (Self, Vec<Fault>) {
+        let mut left_out = Vec::new();
         for folder in folders {
             let dirs = Dirs { data: folder.clone(), run: self.dirs.run.clone() };
-            self.check_additional(&dirs)?;
-            self.additional.push(Self { dirs, additional: Vec::new() });
+            match self.check_additional(&dirs) {
+                Ok(()) => self.additional.push(Self { dirs, additional: Vec::new() }),
+                Err(fault) => left_out.push(fault),
+            }
         }
-        Ok(self)
+        (self, left_out)
     }
 
-    fn check_additional(&self, dirs: &Dirs) -> Result<()> {
+    fn check_additional(&self, dirs: &Dirs) -> Result<(), Fault> {
         let folder = &dirs.data;
         let fault = |why: &str| {
             Fault::new(Kind::Host, format!("cannot use additional image store `{}`: {why}", folder.display()))
@@ -38,13 +39,13 @@ impl Store {
                 true => ("it is one of podman's, and box has another format", "podman save NAME | box load"),
                 false => ("no store of box's is there that may be read", "box --root DIR pull NAME   # makes one"),
             };
-            return Err(fault(why).hint(hint).into());
+            return Err(fault(why).hint(hint));
         }
         let owner = |path: &Path| std::fs::metadata(path).map(|meta| meta.uid()).ok();
         let (theirs, ours) = (owner(folder), owner(&self.dirs.data));
         if theirs != ours {
             let why = format!("it belongs to uid {}, whose files have no owner here", theirs.unwrap_or_default());
-            return Err(fault(&why).hint(format!("box load -i {}", dirs.oci().display())).into());
+            return Err(fault(&why).hint(format!("box load -i {}", dirs.oci().display())));
         }
         Ok(())
     }
@@ -91,7 +92,7 @@ mod tests {
         let manifest = ManifestRef { digest: digest.clone(), size: 2, media_type: "m".into() };
         other.store.tag("a:1", &manifest, None).unwrap();
         std::fs::create_dir(other.dirs.layers().join(digest.digits())).unwrap();
-        let store = own.store.clone().with_additional(std::slice::from_ref(&other.dirs.data)).unwrap();
+        let store = own.store.clone().with_additional(std::slice::from_ref(&other.dirs.data)).0;
         assert_eq!(store.lookup("a:1").unwrap(), Some(manifest.clone()));
         assert_eq!(store.read_blob(&digest, 2).unwrap(), b"{}");
         assert!(store.has_layer(&digest) && store.layer_path(&digest).starts_with(&other.dirs.data));
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn what_is_no_store_is_said() {
         let (own, other) = (Scratch::new(), Scratch::new());
-        let refusal = |folder: PathBuf| format!("{:#}", own.store.clone().with_additional(&[folder]).unwrap_err());
+        let refusal = |folder: PathBuf| own.store.clone().with_additional(&[folder]).1.remove(0).text;
         assert!(refusal("/nonexistent".into()).contains("no store of box's"));
         std::fs::create_dir_all(other.dirs.data.join("x/overlay-images")).unwrap();
         assert!(refusal(other.dirs.data.join("x")).contains("podman's"));

@@ -46,14 +46,22 @@ fn what_cannot_be_configured_is_said() {
         ("[storage]\ndriver = \"btrfs\"\n", "there is no storage driver `btrfs`"),
         ("[storage\n", "storage.conf"),
         ("[storage]\ngraphroot = \"x\"\n", "`x` is no absolute path"),
-        (
-            "[storage.options]\nadditionalimagestores = [\"/nonexistent\"]\n",
-            "cannot use additional image store `/nonexistent`",
-        ),
         ("[storage.options.overlay]\nmount_program = \"/nonexistent\"\n", "`/nonexistent` is missing"),
     ] {
         configure(&mut env, text);
         env.inside(&[], &["info"]).ends(125).says(said);
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_told_of_and_left_out() {
+    let mut env = TestEnv::with_image();
+    configure(&mut env, "[storage.options]\nadditionalimagestores = [\"/nonexistent\"]\n");
+    let said = "cannot use additional image store `/nonexistent`: no store of box's is there that may be read";
+    for words in [&["ps"][..], &["images"], &["run", "--rm", "--network", "none", "t", "info"], &["system", "check"]] {
+        let outcome = env.box_(words);
+        outcome.ends(0).says("warning: ");
+        assert_eq!(outcome.err().matches(said).count(), 1, "{outcome}");
     }
 }
 

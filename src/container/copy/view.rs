@@ -3,8 +3,8 @@
 use super::Side;
 use crate::base::error::{Kind, fault};
 use crate::base::lock::{Lock, Share};
-use crate::container::record::{Container, Status};
 use crate::container::fuse::{self, Fuse};
+use crate::container::record::{Container, Status};
 use crate::container::root::{self, Prepared};
 use crate::container::{host, mounts, network, rights, spec};
 use crate::engine::Engine;
