@@ -2,7 +2,7 @@
 
 use crate::{Code, number, word};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::Duration;
 
 fn text(error: std::io::Error) -> String {
@@ -53,7 +53,14 @@ pub fn connect(args: &[String]) -> Code {
         let length = socket.recv(&mut answer).map_err(text)?;
         answer.truncate(length);
     } else {
-        let mut stream = TcpStream::connect((host, port)).map_err(text)?;
+        // A network that goes away between the name and the connection would keep us for two minutes.
+        let mut connected = Err(std::io::Error::other("no address"));
+        for address in (host, port).to_socket_addrs().map_err(text)? {
+            if connected.is_err() {
+                connected = TcpStream::connect_timeout(&address, Duration::from_secs(5));
+            }
+        }
+        let mut stream = connected.map_err(text)?;
         stream.set_read_timeout(wait).map_err(text)?;
         stream.write_all(message.as_bytes()).map_err(text)?;
         stream.shutdown(std::net::Shutdown::Write).map_err(text)?;
