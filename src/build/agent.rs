@@ -21,6 +21,8 @@ pub fn with_keys(temp: &TempDir, keys: &[PathBuf]) -> Result<PathBuf> {
     let program = text(find("ssh-agent")?.as_os_str())?;
     let argv = [text("ssh-agent".as_ref())?, text("-D".as_ref())?, text("-a".as_ref())?, text(socket.as_os_str())?];
     if let Fork::Child = process::fork().context("cannot start ssh-agent")? {
+        // ssh-agent is set-group-ID here and there, and the exec of such a program takes the signal away (prctl(2)).
+        let _ = rustix::thread::set_no_new_privs(true);
         let _ = process::set_parent_death_signal(SIGKILL);
         let _ = crate::sys::detached::null_stdio();
         let _ = process::close_on_exec_from(3);
@@ -72,7 +74,16 @@ mod tests {
         assert!(String::from_utf8_lossy(&listed.stdout).contains("ED25519"));
         let missing = with_keys(&TempDir::new(&dirs).unwrap(), &[Path::new("/none").to_owned()]).unwrap_err();
         assert!(format!("{missing:#}").contains("/none"));
-        drop(temp);
+        // It ends with who has started it.
+        let other = TempDir::new(&dirs).unwrap();
+        let Fork::Parent(pid) = process::fork().unwrap() else {
+            let started = with_keys(&other, std::slice::from_ref(&key));
+            process::exit_now(u8::from(started.is_err()).into())
+        };
+        assert_eq!(process::wait(pid).unwrap().code(), 0);
+        let ended = || UnixStream::connect(other.path().join("agent")).is_err();
+        assert!((0..2500).any(|_| ended() || rustix::event::poll(&mut [], Some(&PAUSE)).is_err()), "it lives on");
+        drop((temp, other));
         crate::base::fs::remove_tree(&root).unwrap();
     }
 }
