@@ -88,16 +88,16 @@ fn lead(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) ->
 
 /// Refuse what is not done, rather than do without it.
 fn check(request: &BuildRequest) -> Result<()> {
+    let kept = "leave it out: what `RUN --mount=type=cache` keeps stays on this machine";
     let refused = [
-        ("--cache-mount-from", !request.cache_mounts_from.is_empty()),
-        ("--cache-mount-to", !request.cache_mounts_to.is_empty()),
-        ("--sbom", request.sbom.is_some()),
-        ("--manifest", request.manifest.is_some()),
+        ("--cache-mount-from", !request.cache_mounts_from.is_empty(), kept),
+        ("--cache-mount-to", !request.cache_mounts_to.is_empty(), kept),
+        ("--sbom", request.sbom.is_some(), "leave it out: box does not scan images for their parts"),
+        ("--manifest", request.manifest.is_some(), "box build -t IMAGE …; box manifest create LIST IMAGE"),
     ];
-    match refused.iter().find(|(_, given)| *given) {
-        Some((option, _)) => {
-            let fault = Fault::new(Kind::Usage, format!("`{option}` is not supported yet"));
-            Err(fault.hint("leave it out: box keeps what it knows on this machine").into())
+    match refused.iter().find(|(_, given, _)| *given) {
+        Some((option, _, hint)) => {
+            Err(Fault::new(Kind::Usage, format!("`{option}` is not supported yet")).hint(*hint).into())
         }
         None => Ok(()),
     }

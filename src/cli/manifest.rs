@@ -89,8 +89,8 @@ fn inspect(args: &Inspect, engine: &Engine) -> Result<u8> {
 
 fn push_list(args: &Push, engine: &Engine) -> Result<u8> {
     let access = access(&args.access, Some(&args.retry))?;
-    let packed = args.compression_format.as_deref();
-    let shape = push::shape(args.format.as_deref(), packed, args.compression_level, args.force_compression)?;
+    let packed = args.packing.compression_format.as_deref();
+    let shape = push::shape(args.format.as_deref(), packed, &args.packing)?;
     let variants = args.add_compression.iter().map(|format| push::compression(format, None));
     let variants = variants.collect::<Result<Vec<_>>>()?;
     let (destination, signer) = (args.destination.as_deref(), trust::signer(&args.signing));

@@ -2,7 +2,7 @@
 
 use super::access::access;
 use super::args::Globals;
-use super::args::push::Push;
+use super::args::push::{Packing, Push};
 use super::progress::Shown;
 use super::{session, trust};
 use crate::base::error::{Kind, fault};
@@ -13,8 +13,8 @@ use anyhow::{Context, Result};
 
 /// `box push`: the digest goes to stderr and into `--digestfile`.
 pub fn push(args: &Push, globals: &Globals) -> Result<u8> {
-    let packed = args.compression_format.as_deref().or(args.compress.then_some("gzip"));
-    let shape = shape(args.format.as_deref(), packed, args.compression_level, args.force_compression)?;
+    let packed = args.packing.compression_format.as_deref().or(args.compress.then_some("gzip"));
+    let shape = shape(args.format.as_deref(), packed, &args.packing)?;
     let signer = trust::signer(&args.signing);
     let access = access(&args.access, Some(&args.retry))?;
     let engine = session::open(globals)?;
@@ -44,14 +44,14 @@ pub fn push(args: &Push, globals: &Globals) -> Result<u8> {
 }
 
 /// `--format`, `--compression-format` (or what containers.conf says), `--compression-level` and `--force-compression`.
-pub fn shape(format: Option<&str>, packed: Option<&str>, level: Option<i32>, force: bool) -> Result<Shape> {
+pub fn shape(format: Option<&str>, packed: Option<&str>, packing: &Packing) -> Result<Shape> {
     Ok(Shape {
         format: format.map(manifest_format),
         compression: match packed {
-            Some(packed) => Some(compression(packed, level)?),
+            Some(packed) => Some(compression(packed, packing.compression_level)?),
             None => configured_compression()?,
         },
-        force,
+        force: packing.force_compression,
     })
 }
 

@@ -180,16 +180,9 @@ pub struct Push {
     /// Add a variant of each image that is packed so: gzip, zstd or zstd:chunked
     #[arg(long, value_name = "FORMAT", value_parser = ["gzip", "zstd", "zstd:chunked"], hide_possible_values = true)]
     pub add_compression: Vec<String>,
-    /// Pack layers: gzip, zstd or zstd:chunked
-    #[arg(long, value_name = "FORMAT", value_parser = ["gzip", "zstd", "zstd:chunked"], hide_possible_values = true)]
-    pub compression_format: Option<String>,
-    /// How hard to pack: 1 to 9 for gzip, 1 to 20 for zstd
-    #[arg(long, value_name = "LEVEL", requires = "compression_format",
-          value_parser = clap::value_parser!(i32).range(1..=20))]
-    pub compression_level: Option<i32>,
-    /// Pack layers anew that are packed otherwise
-    #[arg(long, requires = "compression_format")]
-    pub force_compression: bool,
+    /// How layers are packed.
+    #[command(flatten)]
+    pub packing: super::push::Packing,
     /// Write the list's digest into this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub digestfile: Option<PathBuf>,

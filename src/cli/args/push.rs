@@ -41,16 +41,9 @@ pub struct Push {
     /// All images of the store that have this repository in their name
     #[arg(short, long, conflicts_with = "destination")]
     pub all_tags: bool,
-    /// Pack layers: gzip, zstd or zstd:chunked
-    #[arg(long, value_name = "FORMAT", value_parser = ["gzip", "zstd", "zstd:chunked"], hide_possible_values = true)]
-    pub compression_format: Option<String>,
-    /// How hard to pack: 1 to 9 for gzip, 1 to 20 for zstd
-    #[arg(long, value_name = "LEVEL", requires = "compression_format",
-          value_parser = clap::value_parser!(i32).range(1..=20))]
-    pub compression_level: Option<i32>,
-    /// Pack layers anew that are packed otherwise
-    #[arg(long, requires = "compression_format")]
-    pub force_compression: bool,
+    /// How layers are packed.
+    #[command(flatten)]
+    pub packing: Packing,
     /// Pack layers with gzip: the same as --compression-format gzip
     #[arg(long, conflicts_with = "compression_format")]
     pub compress: bool,
@@ -122,4 +115,19 @@ pub struct Save {
     /// Names or ids
     #[arg(value_name = "IMAGE", required = true, add = ArgValueCandidates::new(complete::images))]
     pub images: Vec<String>,
+}
+
+/// How layers are packed on their way to a registry.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Packing {
+    /// Pack layers: gzip, zstd or zstd:chunked
+    #[arg(long, value_name = "FORMAT", value_parser = ["gzip", "zstd", "zstd:chunked"], hide_possible_values = true)]
+    pub compression_format: Option<String>,
+    /// How hard to pack: 1 to 9 for gzip, 1 to 20 for zstd
+    #[arg(long, value_name = "LEVEL", requires = "compression_format",
+          value_parser = clap::value_parser!(i32).range(1..=20))]
+    pub compression_level: Option<i32>,
+    /// Pack layers anew that are packed otherwise
+    #[arg(long, requires = "compression_format")]
+    pub force_compression: bool,
 }
