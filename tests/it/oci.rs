@@ -123,10 +123,49 @@ both! {
     descriptors_are_handed_on root_descriptors_are_handed_on;
     one_more_process root_one_more_process;
     who_is_killed_at_the_gate_has_stopped root_who_is_killed_at_the_gate_has_stopped;
+    hooks_come_in_their_order root_hooks_come_in_their_order;
 }
 
 mod checks {
     use super::*;
+
+    pub fn hooks_come_in_their_order() {
+        const KINDS: [&str; 5] = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"];
+        let bundle = Bundle::new(&["sleep", "600"], plain);
+        let log = bundle.env.base.join("log");
+        let heard = |kinds: usize| {
+            let statuses = ["creating", "creating", "creating", "running", "stopped"];
+            let lines = KINDS.iter().zip(statuses).take(kinds);
+            assert_eq!(
+                fs::read_to_string(&log).unwrap(),
+                lines.map(|(kind, status)| format!("{kind} c {status}\n")).collect::<String>()
+            );
+        };
+        bundle.change(|spec| {
+            for kind in KINDS {
+                // The state comes by stdin, in one line.
+                let value = |key: &str| format!(r#"$(printf %s "$state" | sed 's/.*"{key}":"\([^"]*\)".*/\1/')"#);
+                let line =
+                    format!("state=$(cat); echo {kind} {} {} >> {}", value("id"), value("status"), log.display());
+                // One that fails is told of, and keeps nothing from its end.
+                let end = if kind == "poststop" { "; exit 3" } else { "" };
+                spec["hooks"][kind] = json!([{ "path": "/bin/sh", "args": ["sh", "-c", format!("{line}{end}")],
+                    "env": ["PATH=/usr/bin:/bin"] }]);
+            }
+        });
+        bundle.create("c", "");
+        heard(3);
+        bundle.oci(&["start", "c"]).ok();
+        heard(4);
+        bundle.oci(&["kill", "c", "KILL"]).ok();
+        bundle.is("c", "stopped");
+        heard(4);
+        let outcome = bundle.oci(&["delete", "c"]);
+        heard(5);
+        assert_eq!(outcome.code, 0, "{outcome}");
+        outcome.says("poststop");
+        bundle.is_empty();
+    }
 
     pub fn a_life() {
         let bundle = Bundle::new(&["do", "echo", "started", ";", "sleep", "600"], |spec| {
