@@ -1,8 +1,8 @@
 //! One more process in a running container: clone into its pid namespace, join the others through one pidfd, execute.
 //!
 //! The child belongs to the caller directly (no double fork): the caller's own pid namespace for children is changed
-//! for the moment of the clone. An ordinary user cannot change it back (the kernel wants CAP_SYS_ADMIN in the user
-//! namespace that owns ours): whatever such a caller forks later is born into the container too.
+//! for the moment of the clone. Where the caller may not, or could be seen on the way, a process between joins all and
+//! clones it.
 
 use super::capabilities::{self, Sets};
 use super::cgroup::Cgroup;
@@ -70,15 +70,17 @@ pub fn exec(target: ExecTarget<'_>, process: &Process, spec: &Spec, stdio: Stdio
     let affinity = initial.map(scheduling::set_affinity).transpose()?;
     let folder = target.cgroup.map(Cgroup::open).transpose()?;
     let mut outside = false;
-    let (cloned, rest) = if may_trace(join, process, spec) {
+    let joined = if may_trace(join, process, spec) { None } else { join_pid_namespace(target.pidfd, join)? };
+    let (cloned, rest) = if let Some(left) = joined {
+        let cgroup = folder.as_ref().map(AsFd::as_fd);
+        (clone_into(cgroup, &mut outside, left.as_ref())?, join.difference(PID_NAMESPACE))
+    } else {
         let mut kept = vec![ours.as_fd(), theirs.as_fd(), target.pidfd];
         kept.extend(labels.as_ref().map(Labels::as_fd));
         if let Stdio::Pipes { stdin, stdout, stderr } = &stdio {
             kept.extend([stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]);
         }
         (stage::clone_by(|reports| clone_inside(target, join, [kept, reports.into()].concat()))?, Kinds::empty())
-    } else {
-        clone_into(target.pidfd, folder.as_ref().map(AsFd::as_fd), &mut outside, join)?
     };
     let Some(Cloned { pid, pidfd }) = cloned else {
         drop(ours);
@@ -167,42 +169,36 @@ fn clone_inside(target: ExecTarget<'_>, join: Kinds, kept: Vec<BorrowedFd<'_>>) 
 }
 
 fn enter(pidfd: BorrowedFd<'_>, kinds: Kinds) -> Result<()> {
-    rustix::thread::move_into_thread_name_spaces(pidfd, kinds).map_err(|error| match error {
-        Errno::SRCH => fault(Kind::WrongState, "the container is not running"),
-        error => anyhow::Error::new(error).context("cannot join the container's namespaces"),
-    })
+    rustix::thread::move_into_thread_name_spaces(pidfd, kinds).map_err(cannot_join)
 }
 
-/// Clone a child into the container's pid namespace, not dumpable from its first moment there: processes of the
-/// container see it before it has joined the rest, and must not reach our descriptors (CVE-2016-9962).
+fn cannot_join(error: Errno) -> anyhow::Error {
+    match error {
+        Errno::SRCH => fault(Kind::WrongState, "the container is not running"),
+        error => anyhow::Error::new(error).context("cannot join the container's namespaces"),
+    }
+}
+
+/// Have what we clone be born into the container's pid namespace; that of before, if it is another. `None` where we may
+/// not: an ordinary user may join it only together with the user namespace that owns it, and could not come back.
+fn join_pid_namespace(pidfd: BorrowedFd<'_>, join: Kinds) -> Result<Option<Option<OwnedFd>>> {
+    if !join.intersects(PID_NAMESPACE) {
+        return Ok(Some(None));
+    }
+    let ours = rustix::fs::open("/proc/self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    match rustix::thread::move_into_thread_name_spaces(pidfd, PID_NAMESPACE) {
+        Ok(()) => Ok(Some(Some(ours))),
+        Err(Errno::PERM) if join.intersects(USER_NAMESPACE) => Ok(None),
+        Err(error) => Err(cannot_join(error)),
+    }
+}
+
+/// Clone a child, not dumpable from its first moment in the container's pid namespace: processes of the container see
+/// it before it has joined the rest, and must not reach our descriptors (CVE-2016-9962). Then go back to the pid
+/// namespace that we `left`.
 ///
 /// A cgroup into which we may not clone leaves it in ours, which `outside` tells.
-///
-/// Returns also what is left to join. An ordinary user may join the pid namespace only together with the user
-/// namespace that owns it, so then we stay in that one, too.
-fn clone_into(
-    pidfd: BorrowedFd<'_>,
-    cgroup: Option<BorrowedFd<'_>>,
-    outside: &mut bool,
-    join: Kinds,
-) -> Result<(Option<Cloned>, Kinds)> {
-    let mut now = PID_NAMESPACE;
-    let ours = if join.intersects(PID_NAMESPACE) {
-        let ours = rustix::fs::open("/proc/self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut joined = rustix::thread::move_into_thread_name_spaces(pidfd, now);
-        if joined == Err(Errno::PERM) && join.intersects(USER_NAMESPACE) {
-            now |= USER_NAMESPACE;
-            joined = rustix::thread::move_into_thread_name_spaces(pidfd, now);
-        }
-        joined.map_err(|error| match error {
-            Errno::SRCH => fault(Kind::WrongState, "the container is not running"),
-            error => anyhow::Error::new(error).context("cannot join the container's pid namespace"),
-        })?;
-        Some(ours)
-    } else {
-        None
-    };
-    let rest = join.difference(now);
+fn clone_into(cgroup: Option<BorrowedFd<'_>>, outside: &mut bool, left: Option<&OwnedFd>) -> Result<Option<Cloned>> {
     process::set_dumpable(false)?;
     let mut cloned = process::clone3(0, cgroup);
     if cgroup.is_some() && matches!(&cloned, Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied) {
@@ -210,13 +206,13 @@ fn clone_into(
         cloned = process::clone3(0, None);
     }
     if matches!(cloned, Ok(None)) {
-        return Ok((None, rest));
+        return Ok(None);
     }
     process::set_dumpable(true)?;
-    if let Some(ours) = ours {
-        super::create::leave_pid_namespace(&ours);
+    if let Some(left) = left {
+        super::create::leave_pid_namespace(left);
     }
-    Ok((cloned?, rest))
+    Ok(cloned?)
 }
 
 /// What the child has to join.
