@@ -64,6 +64,11 @@ impl Bus {
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut bus = Self { stream, daemon, serial: 0, inbox: Vec::new(), authenticated: false, ended: Vec::new() };
         bus.stream.write_all(AUTHENTICATION).context("cannot speak to systemd")?;
+        // A call that comes with the handshake the manager may leave lying until we say more.
+        while !bus.authenticated {
+            bus.hear()?;
+            bus.skip_authentication()?;
+        }
         if daemon {
             let driver = |member, signature| Method {
                 destination: Some("org.freedesktop.DBus"),
@@ -126,10 +131,7 @@ impl Bus {
     /// The next message. Ends of jobs are noted on the way.
     fn receive(&mut self) -> Result<Message> {
         loop {
-            self.skip_authentication()?;
-            if self.authenticated
-                && let Some((message, length)) = Message::read(&self.inbox)?
-            {
+            if let Some((message, length)) = Message::read(&self.inbox)? {
                 self.inbox.drain(..length);
                 if message.kind == Kind::Signal && message.name == "JobRemoved" {
                     let mut body = message.body();
@@ -140,10 +142,20 @@ impl Bus {
                 }
                 return Ok(message);
             }
-            let mut part = [0; 4096];
+            self.hear()?;
+        }
+    }
+
+    /// Wait for more bytes.
+    fn hear(&mut self) -> Result<()> {
+        let mut part = [0; 4096];
+        loop {
             match self.stream.read(&mut part) {
                 Ok(0) => bail!("systemd has closed the connection"),
-                Ok(length) => self.inbox.extend_from_slice(&part[..length]),
+                Ok(length) => {
+                    self.inbox.extend_from_slice(&part[..length]);
+                    return Ok(());
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => bail!("systemd does not answer"),
                 Err(error) => return Err(error).context("cannot hear from systemd"),
@@ -164,5 +176,32 @@ impl Bus {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_asked_before_the_handshake_has_ended() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let server = std::thread::spawn(move || {
+            let mut words = [0; AUTHENTICATION.len()];
+            theirs.read_exact(&mut words).unwrap();
+            assert_eq!(words, AUTHENTICATION);
+            theirs.write_all(b"DATA\r\nOK 5ab0").unwrap();
+            theirs.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            assert_eq!(theirs.read(&mut words).unwrap_err().kind(), ErrorKind::WouldBlock);
+            theirs.write_all(b"\r\n").unwrap();
+            theirs.set_read_timeout(None).unwrap();
+            theirs.read_exact(&mut words).unwrap();
+            words[0]
+        });
+        let mut bus = Bus::greet(ours, false).unwrap();
+        // The server goes away instead of an answer.
+        let error = bus.manager("Subscribe", "", Writer::default()).unwrap_err();
+        assert!(format!("{error:#}").contains("systemd"), "{error:#}");
+        assert_eq!(server.join().unwrap(), b'l');
     }
 }
