@@ -3,7 +3,7 @@
 /// The option, why it is not there, and what to type.
 type Absent = (&'static str, &'static str, &'static str);
 
-const ABSENT: [Absent; 57] = [
+const ABSENT: [Absent; 58] = [
     ("--link", "containers of one network find each other by name", "box network create lan, then --network lan"),
     ("--link-local-ip", "podman takes it and does nothing", "leave it out"),
     ("--isolation", "it is for Windows", "leave it out"),
@@ -52,6 +52,11 @@ const ABSENT: [Absent; 57] = [
     ("--build", "a build that ends leaves no container", "box builder prune"),
     ("--build-cache", "what is known of builds is apart from images", "box builder prune"),
     ("--attachable", "every network of box can be joined by containers", "leave it out"),
+    (
+        "--ipam-opt",
+        "host-local, which gives the addresses, has no options",
+        "--ip-range RANGE, --aux-address NAME=ADDRESS",
+    ),
     ("--config-from", "it is for swarms", "leave it out"),
     ("--config-only", "it is for swarms", "leave it out"),
     ("--ingress", "it is for swarms", "leave it out"),

@@ -140,6 +140,10 @@ fn bind_socket(protocol: Protocol, address: SocketAddr) -> Result<OwnedFd, Errno
     if protocol == Protocol::Tcp {
         // Connections of the last run in TIME_WAIT are no reason to wait; a living listener still is.
         sockopt::set_socket_reuseaddr(&socket, true)?;
+        // Connections have these of their listener (tcp(7)): what the forwarder passes on has waited once already, and
+        // a client that vanished is found some day.
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        sockopt::set_socket_keepalive(&socket, true)?;
     }
     rustix::net::bind(&socket, &address)?;
     if protocol == Protocol::Tcp {

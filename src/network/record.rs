@@ -74,6 +74,9 @@ pub struct Record {
     pub labels: BTreeMap<String, String>,
     /// The largest packet, bytes.
     pub mtu: Option<u32>,
+    /// Addresses that no container gets, by whose they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reserved: BTreeMap<String, IpAddr>,
     /// The VLAN of IEEE 802.1Q that its containers' packets are of, within the bridge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
@@ -124,6 +127,10 @@ pub struct Wanted {
     pub ranges: Vec<(IpAddr, IpAddr)>,
     /// `--ipv6`.
     pub ipv6: bool,
+    /// `--ipv4=false`.
+    pub no_ipv4: bool,
+    /// `--aux-address`.
+    pub reserved: BTreeMap<String, IpAddr>,
     /// `--internal`.
     pub internal: bool,
     /// `--disable-dns`.
@@ -256,11 +263,13 @@ pub fn create(dirs: &Dirs, name: &str, wanted: Wanted) -> Result<Record> {
             }
             (String::new(), Vec::new())
         }
-        Driver::Bridge => (
-            interface(&others, wanted.interface.or(known.interface))?,
-            subnets(&others, &wanted.subnets, &wanted.gateways, &wanted.ranges, wanted.ipv6)?,
-        ),
+        Driver::Bridge => {
+            (interface(&others, wanted.interface.clone().or(known.interface))?, subnets(&others, &wanted)?)
+        }
     };
+    if let Some(address) = wanted.reserved.values().find(|ip| !subnets.iter().any(|s| s.subnet.contains(**ip))) {
+        return Err(fault(Kind::Usage, format!("`--aux-address`: {address} is not in the network")));
+    }
     for route in &wanted.routes {
         if !subnets.iter().any(|subnet| subnet.subnet.contains(route.gateway)) {
             return Err(fault(Kind::Usage, format!("the route's gateway {} is not in the network", route.gateway)));
@@ -280,6 +289,7 @@ pub fn create(dirs: &Dirs, name: &str, wanted: Wanted) -> Result<Record> {
         dns_servers: wanted.dns_servers,
         labels: wanted.labels,
         mtu: known.mtu,
+        reserved: wanted.reserved,
         vlan: known.vlan,
         isolate: known.isolate,
         no_default_route: known.no_default_route,
@@ -365,18 +375,16 @@ fn interface(others: &[Record], wanted: Option<String>) -> Result<String> {
 }
 
 /// What is chosen, checked, and completed where it was left open.
-fn subnets(
-    others: &[Record],
-    wanted: &[Prefix],
-    gateways: &[IpAddr],
-    ranges: &[(IpAddr, IpAddr)],
-    ipv6: bool,
-) -> Result<Vec<Subnet>> {
+fn subnets(others: &[Record], wanted: &Wanted) -> Result<Vec<Subnet>> {
     let usage = |text: String| Err(fault(Kind::Usage, text));
-    if gateways.len() > wanted.len() || ranges.len() > wanted.len() {
+    let Wanted { gateways, ranges, ipv6, no_ipv4, .. } = wanted;
+    if gateways.len() > wanted.subnets.len() || ranges.len() > wanted.subnets.len() {
         return usage("`--gateway` and `--ip-range` need a `--subnet` each".into());
     }
-    let mut prefixes = wanted.to_vec();
+    let mut prefixes = wanted.subnets.clone();
+    if *no_ipv4 && (prefixes.iter().any(|prefix| !prefix.is_ipv6()) || !(*ipv6 || !prefixes.is_empty())) {
+        return usage("`--ipv4=false` needs `--ipv6` or a `--subnet` of IPv6, and none of IPv4".into());
+    }
     let mut taken: Vec<Prefix> = others.iter().flat_map(|other| &other.subnets).map(|subnet| subnet.subnet).collect();
     for (index, prefix) in prefixes.iter().enumerate() {
         if prefix.length > if prefix.is_ipv6() { 126 } else { 30 } {
@@ -398,12 +406,12 @@ fn subnets(
         taken.extend(super::routes::of_host());
         // slirp4netns's own, the way out.
         taken.push(Prefix { address: Ipv4Addr::new(10, 0, 2, 0).into(), length: 24 });
-        if prefixes.is_empty() {
+        if prefixes.is_empty() && !no_ipv4 {
             let free = ipam::free_ipv4(&taken);
             prefixes.push(free.ok_or_else(|| fault(Kind::Host, "no network of private addresses is free"))?);
         }
     }
-    if ipv6 && !prefixes.iter().any(Prefix::is_ipv6) {
+    if *ipv6 && !prefixes.iter().any(Prefix::is_ipv6) {
         let mut random = [0; 7];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
         prefixes.push(ipam::private_ipv6(random));
@@ -469,22 +477,27 @@ mod tests {
 
     #[test]
     fn subnets_are_completed_and_checked() {
-        let found = subnets(&[], &[net("198.18.3.0/24")], &[], &[], true).unwrap();
-        assert_eq!(found[0].gateway, "198.18.3.1".parse::<IpAddr>().unwrap());
-        assert!(found[1].subnet.is_ipv6() && found[1].subnet.length == 64);
-        assert_eq!(subnets(&[], &[net("fd01::/64")], &[], &[], false).unwrap().len(), 1);
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        for (wanted, gateways, ranges) in [
-            (vec!["198.18.3.0/31"], vec![], vec![]),
-            (vec!["198.18.3.0/24", "198.18.4.0/24"], vec![], vec![]),
-            (vec!["198.18.3.0/24"], vec!["198.18.4.1"], vec![]),
-            (vec![], vec!["198.18.4.1"], vec![]),
-            (vec!["198.18.3.0/24"], vec![], vec![("198.18.4.1", "198.18.4.9")]),
+        let of = |list: &[&str]| Wanted { subnets: list.iter().map(|text| net(text)).collect(), ..Wanted::default() };
+        let found = subnets(&[], &Wanted { ipv6: true, ..of(&["198.18.3.0/24"]) }).unwrap();
+        assert_eq!(found[0].gateway, ip("198.18.3.1"));
+        assert!(found[1].subnet.is_ipv6() && found[1].subnet.length == 64);
+        assert_eq!(subnets(&[], &of(&["fd01::/64"])).unwrap().len(), 1);
+        let alone = subnets(&[], &Wanted { ipv6: true, no_ipv4: true, ..of(&[]) }).unwrap();
+        assert!(alone.len() == 1 && alone[0].subnet.is_ipv6());
+        for (wanted, gateways, ranges, no_ipv4) in [
+            (vec!["198.18.3.0/31"], vec![], vec![], false),
+            (vec!["198.18.3.0/24", "198.18.4.0/24"], vec![], vec![], false),
+            (vec!["198.18.3.0/24"], vec!["198.18.4.1"], vec![], false),
+            (vec![], vec!["198.18.4.1"], vec![], false),
+            (vec!["198.18.3.0/24"], vec![], vec![("198.18.4.1", "198.18.4.9")], false),
+            (vec!["198.18.3.0/24"], vec![], vec![], true),
+            (vec![], vec![], vec![], true),
         ] {
-            let wanted: Vec<Prefix> = wanted.into_iter().map(net).collect();
-            let gateways: Vec<IpAddr> = gateways.into_iter().map(ip).collect();
-            let ranges: Vec<(IpAddr, IpAddr)> = ranges.into_iter().map(|(a, b)| (ip(a), ip(b))).collect();
-            assert!(subnets(&[], &wanted, &gateways, &ranges, false).is_err(), "{wanted:?}");
+            let gateways = gateways.into_iter().map(ip).collect();
+            let ranges = ranges.into_iter().map(|(a, b)| (ip(a), ip(b))).collect();
+            let wanted = Wanted { gateways, ranges, no_ipv4, ..of(&wanted) };
+            assert!(subnets(&[], &wanted).is_err(), "{wanted:?}");
         }
     }
 

@@ -124,6 +124,7 @@ mod damage;
 mod evil;
 mod failures;
 mod hostile;
+mod forged;
 mod hosts;
 mod golden;
 mod kill;

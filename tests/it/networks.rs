@@ -153,6 +153,20 @@ fn chosen_addresses() {
     env.box_(&["run", "--rm", "--network", "lab", "t", "true"]).fails(125).says("all addresses");
     env.box_(&["rm", "-f", "-t", "0", "b"]).ok();
     eventually("an address to be free", || env.box_(&["run", "--rm", "--network", "lab", "t", "true"]).code == 0);
+    // Addresses that are somebody else's, and networks without IPv4.
+    let words = ["network", "create", "--subnet", "10.214.9.0/29", "--aux-address", "printer=10.214.9.2", "few"];
+    env.box_(&words).ok();
+    let first = ["run", "--rm", "--network", "few", "t", "cat", "/etc/hosts"];
+    assert!(env.box_(&first).ok().contains("10.214.9.3\t"));
+    env.box_(&["run", "--rm", "--network", "few:ip=10.214.9.2", "t", "true"]).fails(125).says("is taken");
+    for words in [&["--aux-address", "a=10.9.9.9"][..], &["--aux-address", "a"], &["--aux-address", "a=b"]] {
+        env.box_(&[&["network", "create"], words, &["x"]].concat()).fails(125).says("--aux-address");
+    }
+    env.box_(&["network", "create", "--ipam-opt", "a=b", "x"]).fails(125).says("no options");
+    env.box_(&["network", "create", "--ipv4=false", "x"]).fails(125).says("needs `--ipv6`");
+    env.box_(&["network", "create", "--ipv4=false", "--ipv6", "six"]).ok();
+    let hosts = env.box_(&["run", "--rm", "--network", "six", "t", "cat", "/etc/hosts"]).ok();
+    assert!(hosts.contains("\nfd") && !hosts.contains("\n10."), "{hosts}");
     // What is in use is nobody's network.
     env.box_(&["network", "create", "--subnet", "10.213.0.0/16", "more"]).fails(125).says("in use by network `lab`");
     env.box_(&["network", "create", "lab"]).fails(125).says("already");

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "it shows its own environment and sleeps")]
 
 mod files;
+mod forge;
 mod info;
 mod net;
 mod time;
@@ -80,6 +81,9 @@ fn applet(name: &str, args: &[String]) -> Code {
         "connect" => net::connect(args),
         "notify" => net::notify(args),
         "questions" => net::questions(args),
+        "advertise" => forge::advertise(args),
+        "packets" => forge::packets(args),
+        "besiege" => forge::besiege(args),
         "unix" => net::unix_sockets(),
         "interfaces" => net::interfaces(),
         "try" => tries::tries(args),

@@ -1,6 +1,6 @@
 //! `box network …`.
 
-use super::{EXIT_STATUS, switches};
+use super::{EXIT_STATUS, GoBool, switches};
 use crate::cli::complete;
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
@@ -79,6 +79,13 @@ pub struct Create {
     /// Give it IPv6 addresses as well
     #[arg(long)]
     pub ipv6: bool,
+    /// Give it IPv4 addresses [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = GoBool, hide_possible_values = true)]
+    pub ipv4: Option<bool>,
+    /// An address that no container gets, and whose it is
+    #[arg(long, value_name = "NAME=ADDRESS")]
+    pub aux_address: Vec<String>,
     /// Nothing leads out of it
     #[arg(long)]
     pub internal: bool,
@@ -224,6 +231,9 @@ pub struct Reload {
     /// Of all containers
     #[arg(short, long)]
     pub all: bool,
+    /// Of the newest container
+    #[arg(short, long)]
+    pub latest: bool,
     /// Containers
     #[arg(value_name = "CONTAINER", add = ArgValueCandidates::new(complete::containers))]
     pub names: Vec<String>,
@@ -234,8 +244,8 @@ pub struct Reload {
 #[command(
     mut_args = switches,
     after_long_help = EXIT_STATUS,
-    long_about = "Changes the servers that a network asks for names that are no container's. Containers that start from \
-                  then on make use of it once nobody is in the network any more."
+    long_about = "Changes the servers that a network asks for names that are no container's, for containers that run as \
+                  well."
 )]
 pub struct Update {
     /// Ask this server, too

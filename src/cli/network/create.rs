@@ -9,6 +9,7 @@ use crate::network::prefix::Prefix;
 use crate::network::record::{self, Driver, Wanted, parse_range, parse_route};
 use anyhow::Result;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// `box network create`.
 pub fn create(args: Create, globals: &Globals) -> Result<u8> {
@@ -23,6 +24,8 @@ pub fn create(args: Create, globals: &Globals) -> Result<u8> {
         gateways: args.gateway,
         ranges: args.ip_range.iter().map(|text| parse_range(text)).collect::<Result<_>>()?,
         ipv6: args.ipv6,
+        no_ipv4: args.ipv4 == Some(false),
+        reserved: reserved(&args.aux_address)?,
         internal: args.internal,
         no_dns: args.disable_dns,
         dns_servers: args.dns,
@@ -73,6 +76,18 @@ fn check_ipam(args: &Create) -> Result<()> {
             Err(fault(Kind::Usage, text))
         }
     }
+}
+
+/// `--aux-address`: addresses by whose they are.
+fn reserved(words: &[String]) -> Result<BTreeMap<String, IpAddr>> {
+    let parse = |(name, text): (String, String)| match text.parse() {
+        Ok(address) => Ok((name, address)),
+        Err(_) => {
+            let text = format!("`--aux-address {name}={}`: not an IP address", text.escape_debug());
+            Err(fault(Kind::Usage, text))
+        }
+    };
+    pairs("--aux-address", words, true)?.into_iter().map(parse).collect()
 }
 
 /// `KEY=VALUE` words; an option must have a value, a label need not.

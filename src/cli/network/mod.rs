@@ -10,7 +10,7 @@ use super::{errors, session};
 use crate::base::error::{Kind, kind};
 use crate::container;
 use crate::network::settings::checked_alias;
-use crate::network::{Attachment, Mac, record};
+use crate::network::{Attachment, Mac, hub, record};
 use anyhow::Result;
 
 /// Do what was asked; the exit code.
@@ -103,11 +103,11 @@ fn disconnect(args: &Disconnect, globals: &Globals) -> Result<u8> {
 
 fn reload(args: &Reload, globals: &Globals) -> Result<u8> {
     let engine = session::open(globals)?;
-    if args.all || args.names.is_empty() {
+    if args.all || (args.names.is_empty() && !args.latest) {
         container::reload_network(&engine, None)?;
     }
-    for name in &args.names {
-        let container = container::find(&engine, name)?;
+    for (_, container) in session::named(&engine, &args.names, args.latest) {
+        let container = container?;
         container::reload_network(&engine, Some(&container))?;
         print_line(container.config.id.as_str())?;
     }
@@ -116,8 +116,8 @@ fn reload(args: &Reload, globals: &Globals) -> Result<u8> {
 
 fn update(args: &Update, globals: &Globals) -> Result<u8> {
     let engine = session::open(globals)?;
-    let mut network = record::find(&engine.dirs, &args.network)?;
     let _lock = record::lock(&engine.dirs)?;
+    let mut network = record::find(&engine.dirs, &args.network)?;
     network.dns_servers.retain(|server| !args.dns_drop.contains(server));
     for server in &args.dns_add {
         if !network.dns_servers.contains(server) {
@@ -125,6 +125,7 @@ fn update(args: &Update, globals: &Globals) -> Result<u8> {
         }
     }
     record::write(&engine.dirs, &network)?;
+    hub::update(&engine.dirs.run, &network)?;
     Ok(0)
 }
 

@@ -21,6 +21,8 @@ use tcp::Client;
 
 /// Questions above that are under way; more are answered with a failure.
 const MAX_RELAYS: usize = 512;
+/// Of one address, so that others have room.
+const MAX_RELAYS_OF_ONE: usize = 128;
 /// Clients over TCP, of all networks.
 const MAX_CLIENTS: usize = 128;
 /// Of one address.
@@ -158,7 +160,8 @@ impl Resolver {
                 _ => continue,
             };
             let network = door.network.clone();
-            if let Some(answer) = self.question(Asker::Udp { network, to: from }, from.ip(), bytes, index, decide) {
+            let asker = Asker::Udp { network: network.clone(), to: from };
+            if let Some(answer) = self.question(asker, from.ip(), bytes, &network, decide) {
                 self.send_udp(index, &answer, from);
             }
         }
@@ -176,7 +179,7 @@ impl Resolver {
         asker: Asker,
         from: IpAddr,
         bytes: &[u8],
-        door: usize,
+        network: &str,
         decide: Decide<'_>,
     ) -> Option<Vec<u8>> {
         let limit = if matches!(asker, Asker::Tcp(_)) { TCP_LIMIT } else { UDP_LIMIT };
@@ -184,15 +187,15 @@ impl Resolver {
             Ok(query) => query,
             Err(refusal) => return refusal,
         };
-        let network = self.doors.get(door).map(|door| door.network.clone()).unwrap_or_default();
-        match decide(&network, from, &query) {
+        match decide(network, from, &query) {
             Verdict::Answer(code, records) => Some(query.answer(code, &records, limit)),
             Verdict::Ask(servers) => {
                 let failure = query.answer(packet::SERVER_FAILURE, &[], limit);
-                if self.relays.len() >= MAX_RELAYS {
+                let of_one = self.relays.iter().filter(|(_, relay)| relay.from == from).count();
+                if self.relays.len() >= MAX_RELAYS || of_one >= MAX_RELAYS_OF_ONE {
                     return Some(failure);
                 }
-                match Relay::new(asker, query, bytes.to_vec(), servers) {
+                match Relay::new(asker, from, query, bytes.to_vec(), servers) {
                     Some(relay) => {
                         self.next += 1;
                         self.relays.push((self.next, relay));
@@ -238,16 +241,17 @@ impl Resolver {
         let of_one = self.clients.iter().filter(|(_, client)| client.from == from.ip()).count();
         if of_one < MAX_CLIENTS_OF_ONE {
             self.next += 1;
-            self.clients.push((self.next, Client::new(socket, from.ip(), index)));
+            let network = door.network.clone();
+            self.clients.push((self.next, Client::new(socket, from.ip(), network)));
         }
     }
 
     fn client(&mut self, id: u64, decide: Decide<'_>) {
         let Some((_, client)) = self.clients.iter_mut().find(|(other, _)| *other == id) else { return };
         let questions = client.ready();
-        let (from, door) = (client.from, client.door);
+        let (from, network) = (client.from, client.network.clone());
         for bytes in questions {
-            if let Some(answer) = self.question(Asker::Tcp(id), from, &bytes, door, decide) {
+            if let Some(answer) = self.question(Asker::Tcp(id), from, &bytes, &network, decide) {
                 self.deliver(&Asker::Tcp(id), &answer);
             }
         }
@@ -275,4 +279,53 @@ impl Resolver {
 fn door_takes(door: &Door, to: SocketAddr) -> bool {
     let own = rustix::net::getsockname(&door.udp).ok().and_then(|own| SocketAddr::try_from(own).ok());
     own.is_some_and(|own| own.is_ipv4() == to.is_ipv4())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process::{self, Ended, Fork};
+    use packet::{A, question};
+    use std::net::UdpSocket;
+
+    /// In a network of its own, where port 53 is free, and a server above that never answers.
+    fn whoever_asks_too_much_leaves_room_for_others() {
+        let server = UdpSocket::bind("127.0.0.2:53").unwrap();
+        let mut resolver = Resolver::default();
+        resolver.add(Door::open("n", [127, 0, 0, 1].into()).unwrap());
+        let mut above = |_: &str, _: IpAddr, _: &Query| Verdict::Ask(vec![[127, 0, 0, 2].into()]);
+        let mut ask = |from: &str, count: u16| {
+            let client = UdpSocket::bind((from, 0)).unwrap();
+            client.set_nonblocking(true).unwrap();
+            for number in 0..count {
+                client.send_to(&question(number, "slow.example", A), "127.0.0.1:53").unwrap();
+                resolver.ready(Token::Udp(0), &mut above);
+            }
+            // Refused at once, or under way above.
+            let refused = std::iter::from_fn(|| client.recv(&mut [0; 600]).ok()).count();
+            (refused, resolver.relays.len())
+        };
+        assert_eq!(ask("127.0.0.3", 600), (600 - MAX_RELAYS_OF_ONE, MAX_RELAYS_OF_ONE));
+        assert_eq!(ask("127.0.0.4", 1), (0, MAX_RELAYS_OF_ONE + 1));
+        drop(server);
+    }
+
+    #[test]
+    fn one_client_does_not_fill_the_resolver() {
+        alone!();
+        match process::fork().unwrap() {
+            Fork::Child => {
+                let done = std::panic::catch_unwind(|| {
+                    if !rustix::process::geteuid().is_root() {
+                        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).unwrap();
+                    }
+                    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+                    crate::sys::net::loopback_up().unwrap();
+                    whoever_asks_too_much_leaves_room_for_others();
+                });
+                process::exit_now(i32::from(done.is_err()))
+            }
+            Fork::Parent(pid) => assert_eq!(process::wait(pid).unwrap(), Ended::Exited(0)),
+        }
+    }
 }

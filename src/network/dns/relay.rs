@@ -18,6 +18,8 @@ const ATTEMPTS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Relay {
     pub(super) asker: Asker,
+    /// The asker's address.
+    pub(super) from: IpAddr,
     pub(super) deadline: i64,
     query: Query,
     bytes: Vec<u8>,
@@ -32,11 +34,12 @@ pub(super) struct Relay {
 
 impl Relay {
     /// Ask the first server that can be asked.
-    pub(super) fn new(asker: Asker, query: Query, bytes: Vec<u8>, servers: Vec<IpAddr>) -> Option<Self> {
+    pub(super) fn new(asker: Asker, from: IpAddr, query: Query, bytes: Vec<u8>, servers: Vec<IpAddr>) -> Option<Self> {
         let (first, socket) =
             servers.iter().enumerate().find_map(|(index, server)| Some((index, ask(*server, &bytes).ok()?)))?;
         Some(Self {
             asker,
+            from,
             deadline: timing::now() + PATIENCE,
             query,
             bytes,

@@ -32,7 +32,8 @@ pub(super) fn take_frame(bytes: &mut Vec<u8>) -> Option<Vec<u8>> {
 pub(super) struct Client {
     socket: OwnedFd,
     pub(super) from: IpAddr,
-    pub(super) door: usize,
+    /// The network that it asks on.
+    pub(super) network: String,
     pub(super) deadline: i64,
     pub(super) gone: bool,
     incoming: Vec<u8>,
@@ -40,9 +41,9 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(socket: OwnedFd, from: IpAddr, door: usize) -> Self {
+    pub(super) fn new(socket: OwnedFd, from: IpAddr, network: String) -> Self {
         let deadline = timing::now() + PATIENCE;
-        Self { socket, from, door, deadline, gone: false, incoming: Vec::new(), outgoing: Vec::new() }
+        Self { socket, from, network, deadline, gone: false, incoming: Vec::new(), outgoing: Vec::new() }
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {

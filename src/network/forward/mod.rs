@@ -4,8 +4,8 @@
 //! connects to the container's own address, *from the client's*: the sockets are transparent, and rules of the
 //! container's routing lead the answers back (`addresses`). So a server in the container sees who its client is. A
 //! client of the host's loopback appears as the container itself, never as 127.0.0.1 (CVE-2021-20199), and a server
-//! that listens on the container's loopback alone is not published. One thread, one epoll; TCP goes by splice(2) and
-//! is never copied; descriptors and memory are bounded. It keeps the two capabilities that another's address takes,
+//! that listens on the container's loopback alone is not published. One thread, one epoll; a stream goes by
+//! splice(2) and is never copied; descriptors and memory are bounded. It keeps the two capabilities that another's address takes,
 //! and ends with the monitor.
 //!
 //! Where the ports change, another forwarder takes the listeners over and this one retires: it goes on with the
@@ -113,31 +113,40 @@ pub fn forward(listeners: &[Listener], netns: BorrowedFd<'_>, neighbours: bool) 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     Listener(usize),
-    Tcp(usize),
+    Tcp(usize, End),
     Udp(usize),
     /// The signal to retire.
     Retire,
 }
 
+/// An end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Client,
+    Server,
+}
+
 impl Token {
-    const SHIFT: u32 = 62;
+    const SHIFT: u32 = 61;
 
     fn data(self) -> epoll::EventData {
         let (kind, index) = match self {
             Self::Listener(index) => (0, index),
-            Self::Tcp(index) => (1, index),
-            Self::Udp(index) => (2, index),
-            Self::Retire => (3, 0),
+            Self::Tcp(index, End::Client) => (1, index),
+            Self::Tcp(index, End::Server) => (2, index),
+            Self::Udp(index) => (3, index),
+            Self::Retire => (4, 0),
         };
         epoll::EventData::new_u64(kind << Self::SHIFT | index as u64)
     }
 
     fn of(data: epoll::EventData) -> Self {
-        let index = (data.u64() & !(3 << Self::SHIFT)) as usize;
+        let index = (data.u64() & !(7 << Self::SHIFT)) as usize;
         match data.u64() >> Self::SHIFT {
             0 => Self::Listener(index),
-            1 => Self::Tcp(index),
-            2 => Self::Udp(index),
+            1 => Self::Tcp(index, End::Client),
+            2 => Self::Tcp(index, End::Server),
+            3 => Self::Udp(index),
             _ => Self::Retire,
         }
     }
@@ -231,7 +240,7 @@ impl Server {
             for event in &events {
                 match Token::of(event.data) {
                     Token::Listener(index) => self.listener_ready(index),
-                    Token::Tcp(index) => self.tcp.ready(&self.epoll, index),
+                    Token::Tcp(index, end) => self.tcp.ready(&self.epoll, index, end, event.flags),
                     Token::Udp(index) => self.udp.answer(&self.listeners, index),
                     Token::Retire => self.let_go_of_ports(),
                 }

@@ -17,11 +17,16 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// A socket that is connected, or is about to be, to a port of the container: from the client's address and port
-    /// if possible, else its address alone, else from the container's own.
+    /// A socket to a port of the container, and whether it is connected already: from the client's address and port if
+    /// possible, else its address alone, else from the container's own.
     ///
     /// A client of one family reaches a server of the other, but under the container's own address.
-    pub(super) fn connect(&self, kind: SocketType, client: Option<SocketAddr>, port: u16) -> Result<OwnedFd, Errno> {
+    pub(super) fn connect(
+        &self,
+        kind: SocketType,
+        client: Option<SocketAddr>,
+        port: u16,
+    ) -> Result<(OwnedFd, bool), Errno> {
         let (v4, v6) = (self.addresses.v4.map(IpAddr::V4), self.addresses.v6.map(IpAddr::V6));
         let is_v6 = client.is_some_and(|client| client.is_ipv6());
         let (same, other) = if is_v6 { (v6, v4) } else { (v4, v6) };
@@ -53,7 +58,7 @@ fn socket(kind: SocketType, target: SocketAddr) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(family, kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
 }
 
-fn connect_as(kind: SocketType, client: SocketAddr, target: SocketAddr) -> Result<OwnedFd, Errno> {
+fn connect_as(kind: SocketType, client: SocketAddr, target: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
     // The same client may come by two ports of the host to one of the container: then its own port is taken.
     for from in [client, SocketAddr::new(client.ip(), 0)] {
         let socket = socket(kind, target)?;
@@ -72,18 +77,18 @@ fn connect_as(kind: SocketType, client: SocketAddr, target: SocketAddr) -> Resul
 }
 
 /// The kernel takes the target as the source, since it is an address of this very namespace.
-fn connect_plain(kind: SocketType, target: SocketAddr) -> Result<OwnedFd, Errno> {
+fn connect_plain(kind: SocketType, target: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
     connect_socket(socket(kind, target)?, target)
 }
 
-fn connect_socket(socket: OwnedFd, target: SocketAddr) -> Result<OwnedFd, Errno> {
+fn connect_socket(socket: OwnedFd, target: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
     match rustix::net::connect(&socket, &target) {
-        // Between sockets of one namespace a refusal is there at once.
-        Err(Errno::INPROGRESS) => match sockopt::socket_error(&socket)? {
-            Ok(()) => Ok(socket),
-            Err(errno) => Err(errno),
+        Ok(()) => Ok((socket, true)),
+        // Between sockets of one namespace it is done, or refused, at once, unless too many wait for the server.
+        Err(Errno::INPROGRESS) => match rustix::net::getpeername(&socket) {
+            Ok(_) => Ok((socket, true)),
+            Err(_) => sockopt::socket_error(&socket)?.map(|()| (socket, false)),
         },
-        Ok(()) => Ok(socket),
         Err(errno) => Err(errno),
     }
 }

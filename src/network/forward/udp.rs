@@ -91,7 +91,7 @@ impl Udp {
                 self.remove(oldest);
             }
         }
-        let socket = self.target.connect(SocketType::DGRAM, Some(key.1), port)?;
+        let (socket, _) = self.target.connect(SocketType::DGRAM, Some(key.1), port)?;
         let index = self.sessions.insert(Session { socket, key, local: None, used: 0 });
         if let Some(session) = self.sessions.get_mut(index)
             && let Err(errno) = epoll::add(epoll, &session.socket, Token::Udp(index).data(), EventFlags::IN)

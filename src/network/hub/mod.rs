@@ -90,6 +90,7 @@ enum Request {
     Disconnect { id: String, network: String },
     Reload { id: Option<String> },
     Rename { id: String, name: String },
+    Update { network: String, servers: Vec<IpAddr> },
 }
 
 /// To a client.
@@ -170,6 +171,14 @@ pub fn disconnect(run: &Path, id: &str, network: &str) -> Result<()> {
 /// A running container is called this from now on.
 pub fn rename(run: &Path, id: &str, name: &str) -> Result<()> {
     ask(run, &Request::Rename { id: id.to_owned(), name: name.to_owned() })
+}
+
+/// A network asks these servers for other names from now on. If nobody is in it, there is nothing to do.
+pub fn update(run: &Path, record: &Record) -> Result<()> {
+    match connect_socket(&run.join(SOCKET)) {
+        Ok(_) => ask(run, &Request::Update { network: record.id.clone(), servers: record.dns_servers.clone() }),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Write the rules anew, and lay the cables of a container (or of all) that are missing.

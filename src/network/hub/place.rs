@@ -84,7 +84,7 @@ fn address(attachment: &Attachment, record: &Record, subnet: &Subnet, addresses:
     let ipv6 = subnet.subnet.is_ipv6();
     let wanted = if ipv6 { attachment.ip6.map(IpAddr::V6) } else { attachment.ip.map(IpAddr::V4) };
     let key = (record.id.clone(), ipv6);
-    addresses.used.insert(subnet.gateway);
+    addresses.used.extend(record.reserved.values().copied().chain([subnet.gateway]));
     let last = addresses.last.get(&key).copied();
     match ipam::address(&subnet.subnet, subnet.range, &addresses.used, wanted, last) {
         Ok(address) => {

@@ -13,6 +13,7 @@ use crate::network::record::Record;
 use crate::network::settings::SlirpOptions;
 use crate::network::slirp::MTU;
 use crate::network::{Program, check_slirp, firewall, start_pasta, start_slirp, wiring};
+use crate::runtime::cgroup;
 use crate::sys::namespace::{inside, new_network};
 use crate::sys::netlink::Socket;
 use crate::sys::signals::Caught;
@@ -96,6 +97,9 @@ fn settle<'a>(dirs: &'a Dirs, listener: &UnixListener, lock: &Lock, netns: Optio
     descriptors::close_all_but(&keep)?;
     detached::null_stdio()?;
     process::set_title("box-net");
+    // Whoever needs us next, the first container's scope is not to be held up by us, nor its limits eaten from. One that
+    // cannot be had is no reason for a network to fail: a hub that is ended with its scope is made anew.
+    let _ = cgroup::move_to_scope(&format!("box-net-{}.scope", std::process::id()), "box networks");
     let netns = netns.map_or_else(new_network, Ok).context("cannot make a network namespace")?;
     let (route, filter) = inside(netns.as_fd(), || -> Result<_> {
         net::loopback_up()?;
@@ -533,6 +537,12 @@ impl Hub<'_> {
                 let member = self.clients.get_mut(index).and_then(|client| client.member.as_mut());
                 if let Some(first) = member.and_then(|member| member.names.first_mut()) {
                     *first = name;
+                }
+                return Ok(());
+            }
+            Request::Update { network, servers } => {
+                if let Some(bridge) = self.bridges.iter_mut().find(|bridge| bridge.record.id == network) {
+                    bridge.record.dns_servers = servers;
                 }
                 return Ok(());
             }

@@ -19,7 +19,7 @@ pub(super) mod resources;
 mod state;
 mod stats;
 
-pub use place::{Driver, Why, driver, folder};
+pub use place::{Driver, Why, driver, folder, outer_uid};
 pub use resources::{Setting, settings, weight_of_shares};
 pub use stats::Stats;
 
@@ -83,11 +83,8 @@ impl Place {
         match (driver, parent) {
             (Driver::None(why), _) => Err(why.fault(what).into()),
             (Driver::Systemd(manager), parent) => {
-                let slice = match (parent, manager) {
-                    (Some(parent), _) => parent.rsplit('/').next().unwrap_or_default(),
-                    (None, Manager::System) => "machine.slice",
-                    (None, Manager::User(_)) => "user.slice",
-                };
+                let named = parent.map(|parent| parent.rsplit('/').next().unwrap_or_default());
+                let slice = named.unwrap_or(default_slice(*manager));
                 if !place::is_slice(slice) {
                     let text = format!("`{}` is not a slice, which systemd wants as parent", slice.escape_debug());
                     return Err(Fault::new(Kind::Usage, text).hint("--cgroup-parent NAME.slice").into());
@@ -248,6 +245,27 @@ impl Cgroup {
             _ => fault.hint("move the processes of its parent into a cgroup below it, and enable the controller there"),
         }
         .into()
+    }
+}
+
+/// Leave the scope of a container, or of whoever started us, for one of our own that ends with us. It is true to its name
+/// only where a manager of systemd runs; elsewhere monitors, and we with them, are in no cgroup of a container.
+pub fn move_to_scope(name: &str, description: &str) -> Result<()> {
+    match driver(outer_uid()) {
+        Driver::Systemd(manager) => {
+            let slice = default_slice(manager);
+            let pids = vec![std::process::id()];
+            systemd::start_scope(manager, &Scope { name, slice, description, pids, properties: Vec::new() })
+        }
+        Driver::Folder(_) | Driver::None(_) => Ok(()),
+    }
+}
+
+/// Where containers of this manager are unless they ask for another place.
+fn default_slice(manager: Manager) -> &'static str {
+    match manager {
+        Manager::System => "machine.slice",
+        Manager::User(_) => "user.slice",
     }
 }
 

@@ -160,6 +160,23 @@ pub fn escape(text: &str) -> String {
     })
 }
 
+/// Our uid outside of the user namespace that an engine may have put us in.
+pub fn outer_uid() -> u32 {
+    let own = rustix::process::geteuid().as_raw();
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    outer_id(&map, own).unwrap_or(own)
+}
+
+/// The id outside that is `id` inside, by a map as user_namespaces(7) has it.
+fn outer_id(map: &str, id: u32) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace().map(|word| word.parse::<u32>().ok());
+        let (inside, outside, count) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        let offset = id.checked_sub(inside).filter(|offset| *offset < count)?;
+        outside.checked_add(offset)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,5 +198,14 @@ mod tests {
     fn names_of_units() {
         assert!(is_slice("user-a_b.slice") && !is_slice("a/b.slice") && !is_slice("user"));
         assert_eq!(escape("a b/ü"), "a\\x20b\\x2f\\xc3\\xbc");
+    }
+
+    #[test]
+    fn ids_are_followed_outside() {
+        let map = "         0       1000          1\n         1     100000      65536\n";
+        for (id, expected) in [(0, Some(1000)), (1, Some(100_000)), (65536, Some(165_535)), (65537, None)] {
+            assert_eq!(outer_id(map, id), expected);
+        }
+        assert_eq!(outer_id("0 0 4294967295\n", 7), Some(7));
     }
 }
