@@ -382,7 +382,8 @@ fn subnets(others: &[Record], wanted: &Wanted) -> Result<Vec<Subnet>> {
         return usage("`--gateway` and `--ip-range` need a `--subnet` each".into());
     }
     let mut prefixes = wanted.subnets.clone();
-    if *no_ipv4 && (prefixes.iter().any(|prefix| !prefix.is_ipv6()) || !(*ipv6 || !prefixes.is_empty())) {
+    let has_ipv6 = *ipv6 || !prefixes.is_empty();
+    if *no_ipv4 && (prefixes.iter().any(|prefix| !prefix.is_ipv6()) || !has_ipv6) {
         return usage("`--ipv4=false` needs `--ipv6` or a `--subnet` of IPv6, and none of IPv4".into());
     }
     let mut taken: Vec<Prefix> = others.iter().flat_map(|other| &other.subnets).map(|subnet| subnet.subnet).collect();
