@@ -65,7 +65,7 @@ pub use copy::copy_layers;
 pub use gc::Garbage;
 pub use index::{Entry, ManifestRef};
 pub use mapped::Mapped;
-pub use pack::{PackOptions, drop_overlay_marks, is_opaque, names_in, pack, records_of};
+pub use pack::{PackOptions, drop_overlay_marks, is_opaque, names_in, pack, pack_entry, pack_folder, records_of};
 pub use partial::{Partials, Wanted};
 pub use results::{KeptResult, StepResult};
 pub use unpack::LayerStats;

@@ -44,31 +44,36 @@ pub struct PackOptions<'a> {
 pub fn pack(root: &Path, options: &PackOptions<'_>, out: &mut dyn Write) -> Result<()> {
     let top =
         rustix::fs::open(root, FOLDER, Mode::empty()).with_context(|| format!("cannot open `{}`", root.display()))?;
-    let mut packer = Packer { options, out: ArchiveWriter::new(out), linked: HashMap::new() };
+    pack_folder(top, options, out)
+}
+
+/// The same of a folder that is open.
+pub fn pack_folder(top: OwnedFd, options: &PackOptions<'_>, out: &mut dyn Write) -> Result<()> {
+    let mut packer = Packer::new(options, out);
     if options.top {
         let stat = rustix::fs::fstat(&top)?;
         packer.folder(&top, b"./", &stat)?;
     }
-    let mut levels = vec![Level { names: names(&top)?, folder: top, path: Vec::new() }];
-    while let Some(level) = levels.last_mut() {
-        let Some(name) = level.names.pop() else {
-            levels.pop();
-            continue;
-        };
-        let path = [level.path.as_slice(), &name].concat();
-        if (options.skip)(&path) {
-            continue;
-        }
-        let next = packer.entry(&level.folder, &name, &path);
-        if let Some(folder) = next.with_context(|| format!("cannot pack `{}`", path.escape_ascii()))? {
-            let path = [&path, b"/".as_slice()].concat();
-            levels.push(Level { names: names(&folder)?, folder, path });
-        }
+    packer.below(top, Vec::new())?;
+    packer.finish()
+}
+
+/// Write what is called `name` in an open folder as a tar archive, with all below it, under the name `called`.
+///
+/// Errors: `ENOENT`, if it is not there; else as [`pack`].
+pub fn pack_entry(
+    parent: &OwnedFd,
+    name: &[u8],
+    called: &[u8],
+    options: &PackOptions<'_>,
+    out: &mut dyn Write,
+) -> Result<()> {
+    rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let mut packer = Packer::new(options, out);
+    if let Some(folder) = packer.entry(parent, name, called)? {
+        packer.below(folder, [called, b"/"].concat())?;
     }
-    for path in options.deleted {
-        packer.whiteout(path)?;
-    }
-    packer.out.finish()
+    packer.finish()
 }
 
 /// A folder on the way down.
@@ -109,7 +114,40 @@ struct Packer<'a> {
     linked: HashMap<(u64, u64), Vec<u8>>,
 }
 
-impl Packer<'_> {
+impl<'a> Packer<'a> {
+    fn new(options: &'a PackOptions<'a>, out: &'a mut dyn Write) -> Self {
+        Self { options, out: ArchiveWriter::new(out), linked: HashMap::new() }
+    }
+
+    /// Write what is in a folder, whose path ends in a slash, and all below it.
+    fn below(&mut self, folder: OwnedFd, path: Vec<u8>) -> Result<()> {
+        let mut levels = vec![Level { names: names(&folder)?, folder, path }];
+        while let Some(level) = levels.last_mut() {
+            let Some(name) = level.names.pop() else {
+                levels.pop();
+                continue;
+            };
+            let path = [level.path.as_slice(), &name].concat();
+            if (self.options.skip)(&path) {
+                continue;
+            }
+            let next = self.entry(&level.folder, &name, &path);
+            if let Some(folder) = next.with_context(|| format!("cannot pack `{}`", path.escape_ascii()))? {
+                let path = [&path, b"/".as_slice()].concat();
+                levels.push(Level { names: names(&folder)?, folder, path });
+            }
+        }
+        Ok(())
+    }
+
+    /// The whiteouts that are asked for, and the end of the archive.
+    fn finish(mut self) -> Result<()> {
+        for path in self.options.deleted {
+            self.whiteout(path)?;
+        }
+        self.out.finish()
+    }
+
     /// Write an entry; a folder comes back, to go down into.
     fn entry(&mut self, parent: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Option<OwnedFd>> {
         let stat = match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {

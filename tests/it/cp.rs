@@ -1,6 +1,7 @@
 //! `box cp`: files into, out of and between containers; docker's rules; nobody is led astray by links.
 
 use crate::env::{TestEnv, eventually, rounds};
+use crate::tarball::Tar;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -88,7 +89,7 @@ fn through_pipes_and_between_containers() {
         .map(|entry| entry.unwrap().path().unwrap().display().to_string())
         .collect();
     names.sort();
-    assert_eq!(names, ["d", "d/x"]);
+    assert_eq!(names, ["d/", "d/x"]);
     env.cmd(&["cp", "-", "b:/etc"]).stdin(&tar.stdout).run().ok();
     assert_eq!(env.box_(&["exec", "b", "cat", "/etc/d/x"]).ok(), "text");
     env.cmd(&["cp", "-", "b:/nowhere"]).stdin(&tar.stdout).run().fails(125).says("there is no `/nowhere`");
@@ -197,4 +198,49 @@ fn extended_attributes_come_along() {
     };
     assert_eq!(value(&back.join("file")).as_deref(), Some(&b"1"[..]));
     assert_eq!(value(&back).as_deref(), Some(&b"2"[..]));
+}
+
+#[test]
+fn modes_of_the_hosts_files_stay() {
+    // CVE-2021-41089: folders of the container that are links to the host's, and entries by their names.
+    let env = TestEnv::with_image();
+    let out = crate::hostile::canary(&env);
+    let before = crate::hostile::snapshot(&env.base.join("canary"));
+    let file = env.file("in/file", "new");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o6777)).unwrap();
+    fs::set_permissions(env.base.join("in"), fs::Permissions::from_mode(0o777)).unwrap();
+    let tar = Tar::new().folder("evil", 0o777).folder("evil/folder", 0o777).file("evil/file", 0o6777, "new").finish();
+    env.background("up", &[], &["pause"]);
+    env.box_(&["create", "--name", "down", "--network", "none", "t", "true"]).ok();
+    let links = Tar::new().link("evil", &out).link("link", &format!("{out}/file")).finish();
+    for name in ["up", "down"] {
+        env.cmd(&["cp", "-", &format!("{name}:/")]).stdin(&links).run().ok();
+        for (from, to) in [("in/file", "evil"), ("in/.", "evil"), ("in", "evil/folder"), ("in/file", "link"), ("-", "")]
+        {
+            let outcome = env.cmd(&["cp", from, &format!("{name}:/{to}")]).stdin(&tar).run();
+            assert!([0, 125].contains(&outcome.code) && !outcome.err().contains("panicked"), "{outcome}");
+            assert_eq!(crate::hostile::snapshot(&env.base.join("canary")), before, "{outcome}");
+        }
+    }
+}
+
+#[test]
+fn a_shorter_file_takes_the_place_of_all_of_a_longer_one() {
+    let env = TestEnv::with_image();
+    env.file("long", "x".repeat(100_000));
+    env.file("short", "short");
+    env.file("got", "y".repeat(100_000));
+    env.background("c", &[], &["pause"]);
+    for to in ["c:/f", "c:/etc/hosts"] {
+        env.box_(&["cp", "long", to]).ok();
+        env.box_(&["cp", "short", to]).ok();
+        env.box_(&["cp", to, "got"]).ok();
+        assert_eq!(fs::read_to_string(env.base.join("got")).unwrap(), "short", "{to}");
+    }
+    env.box_(&["volume", "create", "v"]).ok();
+    for text in ["x".repeat(100_000), "short".to_owned()] {
+        let tar = Tar::new().file("file", 0o644, text).finish();
+        env.cmd(&["volume", "import", "v", "-"]).stdin(tar).run().ok();
+    }
+    assert_eq!(env.inside(&["-v", "v:/v"], &["cat", "/v/file"]).ok(), "short");
 }

@@ -439,8 +439,11 @@ impl Ours {
         if errno != Errno::INVAL {
             return errno.into();
         }
+        // So many more that it is mapped wherever the first range ends.
+        let last = 1_000_000 + u64::from(uid.max(gid));
+        let command = format!("sudo usermod --add-subuids 1000000-{last} --add-subgids 1000000-{last} $USER");
         Fault::new(FaultKind::Host, format!("the image needs the ids {uid}:{gid}, which are not mapped for you"))
-            .hint("sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER")
+            .hint(format!("{command} && box system migrate"))
             .because(errno)
     }
 }
