@@ -3,7 +3,7 @@
 
 use super::record::{Container, Status};
 use super::root::{self, Prepared};
-use crate::base::error::{Fault, Kind, fault};
+use crate::base::error::{Fault, Kind, fault, kind};
 use crate::engine::Engine;
 use crate::image::Image;
 use crate::store::overlay::{OverlayPlan, mount_for_writing};
@@ -97,7 +97,11 @@ pub fn mount_container(engine: &Engine, container: &Container) -> Result<PathBuf
         at(engine, Mountable::Containers, container.config.id.as_str(), mount).with_context(deed)
     };
     match root::prepare(engine, container).with_context(deed)? {
-        Prepared::Folder(path, None) => Ok(path),
+        Prepared::Folder(path, None) => match place(&|place| Ok(rustix::mount::mount_bind_recursive(&path, place)?)) {
+            // Who cannot mount can still go there.
+            Err(error) if kind(&error) == Kind::Usage => Ok(path),
+            placed => placed,
+        },
         Prepared::Folder(_, Some(plan)) => place(&|place| super::fuse::mount(&plan, place)),
         Prepared::Overlay(plan) => {
             let plan = OverlayPlan { volatile: false, ..plan };

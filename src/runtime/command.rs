@@ -5,8 +5,9 @@ use crate::base::error::{Fault, Kind, fault};
 use crate::sys::process::execve;
 use anyhow::{Context, Result};
 use oci_spec::runtime::Process;
+use rustix::fs::StatVfsMountFlags;
 use rustix::io::Errno;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -121,6 +122,14 @@ impl Command {
             Errno::ACCESS if is_folder.as_ref().is_ok_and(|folder| *folder) => not_executable("it is a folder"),
             Errno::ACCESS => match executable_bits(path) {
                 Some(false) => not_executable("it is not executable (permission denied)"),
+                _ if is_noexec(path) => {
+                    let hint = match is_noexec(c"/") {
+                        true => "keep images and containers on another disk: export BOX_DATA=/var/tmp/box-$(id -u)",
+                        false => "without the mount's option noexec, it can be run",
+                    };
+                    let text = format!("cannot run `{shown}`: it is on a file system that is mounted noexec");
+                    Fault::new(Kind::CommandNotExecutable, text).hint(hint).into()
+                }
                 _ => not_executable("permission denied"),
             },
             Errno::NOEXEC => Fault::new(Kind::CommandNotExecutable, format!("cannot run `{shown}`: exec format error"))
@@ -153,6 +162,11 @@ fn exists(path: &CString) -> bool {
 fn is_program(path: &CString) -> bool {
     let meta = std::fs::metadata(Path::new(OsStr::from_bytes(path.as_bytes())));
     meta.map_or(true, |meta| !meta.is_dir() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Whether nothing on the file system that a path is on may be executed (statvfs(3)).
+fn is_noexec(path: &CStr) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::NOEXEC))
 }
 
 fn executable_bits(path: &CString) -> Option<bool> {

@@ -158,8 +158,11 @@ fn a_large_container_goes_behind_the_command_and_whoever_does_it_may_be_killed()
     for kill in [false, true] {
         let id = env.box_(&["run", "-d", "--network", "none", "--name", "c", "t", "true"]).ok();
         env.box_(&["wait", "c"]).ok();
-        let upper = env.data().join("containers").join(&id).join("upper").display().to_string();
-        env.box_(&["unshare", "sh", "-c", fill, &upper]).ok();
+        // Where the driver puts what it writes.
+        let container = env.data().join("containers").join(&id);
+        let files =
+            ["upper", "rootfs"].map(|name| container.join(name)).into_iter().find(|path| path.exists()).unwrap();
+        env.box_(&["unshare", "sh", "-c", fill, &files.display().to_string()]).ok();
         env.box_(&["rm", "c"]).ok();
         assert_eq!(env.box_(&["ps", "-a", "-q"]).ok(), "");
         if kill {
