@@ -177,6 +177,21 @@ fn compose_files() {
 }
 
 #[test]
+fn yaml_that_grows_without_end_is_refused() {
+    let mut text = String::from("x-0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
+    for level in 1..12 {
+        let below = format!("*a{},", level - 1).repeat(10);
+        text += &format!("x-{level}: &a{level} [{}]\n", below.trim_end_matches(','));
+    }
+    text += "services: {web: {build: ., image: x}}\n";
+    let deep = format!("services: {}{}", "{a: ".repeat(50_000), "}".repeat(50_000));
+    for text in [&text, &deep, "a: &a [*a]", "services: &s {a: *s}"] {
+        let error = baked(&[("compose.yaml", text)], &[], &[], &[]).unwrap_err();
+        assert!(format!("{error:#}").len() < 1000, "{} bytes of error", format!("{error:#}").len());
+    }
+}
+
+#[test]
 fn what_is_wrong() {
     for (text, names, set, told) in [
         ("target \"app\" {}", "ap", "", "there is no target or group `ap`"),

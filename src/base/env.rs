@@ -74,6 +74,15 @@ pub fn user() -> Option<String> {
     text("USER")
 }
 
+/// `HTTPS_PROXY` and its kin: the proxy that requests to registries go through, without the password in it.
+pub fn proxy() -> Option<String> {
+    let proxy = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].into_iter().find_map(text)?;
+    match proxy.split_once("://").map(|(scheme, rest)| (scheme, rest.rsplit_once('@').map_or(rest, |(_, host)| host))) {
+        Some((scheme, host)) => Some(format!("{scheme}://{host}")),
+        None => Some(proxy.rsplit_once('@').map_or(proxy.as_str(), |(_, host)| host).to_owned()),
+    }
+}
+
 /// `STORAGE_DRIVER`: overlay, fuse-overlayfs or copy.
 pub fn storage_driver() -> Option<String> {
     text("STORAGE_DRIVER")

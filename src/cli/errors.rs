@@ -36,14 +36,15 @@ pub fn report(error: &anyhow::Error) -> u8 {
     exit_code(kind(error))
 }
 
-/// What helps against errors of the disk, wherever they were met.
+/// What helps against errors of the disk and the kernel, wherever they were met.
 fn advice(error: &anyhow::Error) -> Option<&'static str> {
     let text = format!("{error:#}");
     let says = |errno: i32| text.contains(&format!("(os error {errno})"));
-    let (read_only, full, quota) = (30, 28, 122);
+    let (read_only, full, quota, not_there) = (30, 28, 122, 38);
     match () {
         () if says(read_only) => Some("keep images and containers elsewhere: export BOX_DATA=/var/tmp/box-$(id -u)"),
         () if says(full) || says(quota) => Some("make room: `box ps -a` and `box rm`, `box images` and `box rmi`"),
+        () if says(not_there) => Some("Linux 5.13 or newer is needed, with no sandbox in between: `box doctor`"),
         () => None,
     }
 }

@@ -57,6 +57,9 @@ impl Engine {
             if let Some(warning) = membership.warning() {
                 self.warn(&warning);
             }
+            if membership.fresh && membership.ids == Ids::Full {
+                rootless::changed(&self.dirs, self.caller.0).iter().for_each(|warning| self.warn(warning));
+            }
             let _ = self.membership.set(membership);
             timing::phase("join namespace");
         }

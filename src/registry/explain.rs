@@ -1,5 +1,6 @@
 //! What went wrong on the way to a registry, in one line, with what the user can do about it.
 
+use crate::base::env;
 use crate::base::error::{Fault, Kind};
 use reqwest::{Response, StatusCode};
 use std::time::Duration;
@@ -86,6 +87,10 @@ pub fn stalled(host: &str) -> Failure {
 fn connection(io: &std::io::Error, host: &str) -> Option<Failure> {
     use std::io::ErrorKind;
     let fault = match io.kind() {
+        ErrorKind::ConnectionRefused if let Some(proxy) = env::proxy() => {
+            let text = format!("`{host}`, or the proxy `{proxy}` on the way to it, refuses connections");
+            Fault::new(Kind::Registry, text).hint(format!("without the proxy: NO_PROXY={host} box …"))
+        }
         ErrorKind::ConnectionRefused => Fault::new(Kind::Registry, format!("`{host}` refuses connections"))
             .hint(format!("is a registry running there? curl -v http://{host}/v2/")),
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
@@ -163,4 +168,24 @@ pub fn own_words(body: &[u8]) -> Option<String> {
     let text = ["message", "details", "code"].iter().find_map(|key| first.get(key)?.as_str())?;
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::CertificateError as C;
+
+    #[test]
+    fn what_is_wrong_with_a_certificate() {
+        for (error, text, hint) in [
+            (C::Expired, "the certificate of `h` has expired", "clock"),
+            (C::NotValidYet, "the certificate of `h` is not valid yet", "clock of this machine is probably wrong"),
+            (C::UnknownIssuer, "the certificate of `h` is signed by an unknown authority", "certs.d/h/"),
+            (C::NotValidForName, "the certificate of `h` is for another name", ""),
+        ] {
+            let fault = handshake(&rustls::Error::InvalidCertificate(error), "h");
+            assert_eq!(fault.text, text);
+            assert!(fault.hints.concat().contains(hint), "{:?}", fault.hints);
+        }
+    }
 }

@@ -15,8 +15,10 @@
 //! Real root needs no namespace: the same commands work, without all this.
 
 mod holder;
+mod known;
 mod subid;
 
+pub use known::changed;
 pub use subid::{Range, user_name};
 
 use crate::base::dirs::Dirs;

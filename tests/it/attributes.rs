@@ -163,9 +163,11 @@ fn others_reach_nothing_that_is_stored() {
         skip!("wants an ordinary user");
     }
     let env = TestEnv::with_image();
-    let id = env.background("c", &[], &["pause"]);
+    let id = env.background("c", &["-v", "v:/v"], &["pause"]);
+    // One whose root is another id of the namespace's.
+    env.inside(&["--userns", "keep-id"], &["true"]).ok();
     let data = env.data();
-    for path in ["", "layers", "containers", &format!("containers/{id}")] {
+    for path in ["", "layers", "mapped", "volumes", "containers", &format!("containers/{id}")] {
         let folder = data.join(path);
         // Another user of the namespace is another user of the host's.
         let words = format!("setpriv --reuid 7 --regid 7 --clear-groups ls {}", folder.display());

@@ -292,3 +292,67 @@ fn its_own_program_is_not_overwritten() {
     assert_eq!(hunter.finish().ok(), "ready\ncould write 0");
     assert_eq!(boxlib::base::digest::Digest::of(&fs::read(&program).unwrap()), before);
 }
+
+#[test]
+fn names_and_logs_lead_to_no_other_folder() {
+    // CVE-2025-0750 and its kin.
+    let env = TestEnv::with_image();
+    let out = canary(&env);
+    let before = snapshot(&env.base.join("canary"));
+    let absolute = format!("{out}/new");
+    let up = format!("{}{out}/new", "../".repeat(20));
+    for name in [&absolute, &up, "..", ".", "a/b", "a\nb", "", "-x"] {
+        let create = ["create", "--network", "none", &format!("--name={name}"), "t", "true"];
+        env.box_(&create).fails(125);
+        for words in [["volume", "create", "--", name], ["network", "create", "--", name]] {
+            let outcome = env.box_(&words);
+            // Without a name a volume gets one.
+            assert!(outcome.code == 125 || name.is_empty(), "{outcome}");
+        }
+        for words in [
+            &["logs", "--", name][..],
+            &["rm", "-f", "--", name],
+            &["inspect", "--", name],
+            &["volume", "rm", "-f", "--", name],
+        ] {
+            let outcome = env.box_(words);
+            assert!([0, 125].contains(&outcome.code) && !outcome.err().contains("panicked"), "{outcome}");
+        }
+        assert_eq!(snapshot(&env.base.join("canary")), before, "{name:?}");
+    }
+    // A name that was changed in the store where it lies is no path either.
+    let id = env.box_(&["create", "--network", "none", "--name", "c", "t", "true"]).ok();
+    let config = env.data().join("containers").join(&id).join("config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replacen("\"name\":\"c\"", &format!("\"name\":\"{up}\""), 1)).unwrap();
+    for words in [&["start", &id][..], &["rename", &id, "d"], &["rm", "-f", &id]] {
+        let outcome = env.box_(words);
+        assert!(!outcome.err().contains("panicked"), "{outcome}");
+        assert_eq!(snapshot(&env.base.join("canary")), before, "{outcome}");
+    }
+    env.box_(&["rm", "-f", "-a"]);
+    // The name that it had before is nobody's now.
+    let _ = fs::remove_file(env.data().join("names/c"));
+}
+
+#[test]
+fn an_image_with_the_same_history_is_no_cache() {
+    // CVE-2024-24557: what a build has made is known by all that it depends on, and not by what an image says of itself.
+    let env = TestEnv::with_image();
+    env.file("ctx/Dockerfile", "FROM localhost/t\nRUN [\"write\", \"/x\", \"good\"]\n");
+    let build = || env.box_(&["build", "-q", "-t", "made", "ctx"]).ok();
+    build();
+    let history = env.box_(&["inspect", "--type", "image", "--format", "{{json .History}}", "made"]).ok();
+    env.box_(&["rmi", "-f", "made"]).ok();
+    env.box_(&["system", "prune", "-f", "-a", "--filter", "label=none"]);
+    env.box_(&["builder", "prune", "-f", "-a"]).ok();
+    let mut forged = above(Tar::new().file("x", 0o644, "evil\n"));
+    forged.config["history"] = serde_json::from_str(&history).unwrap();
+    assert!(history.contains("good"), "{history}");
+    let file = env.base.join("forged.tar");
+    forged.build().docker_archive(&file, &["localhost/made:latest", "localhost/forged:latest"]);
+    env.box_(&["load", "-q", "-i", file.to_str().unwrap()]).ok();
+    assert_eq!(env.box_(&["run", "--rm", "--network", "none", "made", "cat", "/x"]).ok(), "evil");
+    build();
+    assert_eq!(env.box_(&["run", "--rm", "--network", "none", "made", "cat", "/x"]).ok(), "good");
+}

@@ -125,6 +125,7 @@ mod evil;
 mod failures;
 mod hostile;
 mod forged;
+mod broken;
 mod hosts;
 mod golden;
 mod kill;

@@ -545,3 +545,27 @@ fn layouts_that_lead_out() {
     }
     assert_eq!(std::fs::read_to_string(canary).unwrap(), "canary");
 }
+
+#[test]
+fn indexes_without_end() {
+    // Each index has another one for this platform, as deep as anybody likes, or leads back to itself by its tag.
+    let registry = Registry::start();
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let index = |inner: serde_json::Value| {
+        let manifests = json!([inner]);
+        Blob::new(kind, json!({"schemaVersion": 2, "mediaType": kind, "manifests": manifests}).to_string())
+    };
+    let mut inner = small("x").manifest.descriptor();
+    for depth in 0..200 {
+        inner["platform"] = json!({"os": "linux", "architecture": architecture()});
+        let blob = index(inner);
+        registry.push_manifest("app", if depth == 199 { "deep" } else { "inner" }, &blob);
+        inner = blob.descriptor();
+    }
+    let env = env_for(&[&registry]);
+    let outcome = env.box_(&["pull", &registry.name("app:deep")]);
+    nothing_came(&env, &outcome);
+    let asked = registry.asked().iter().filter(|asked| asked.method == "GET").count();
+    assert!(asked < 10, "{asked} documents were asked for");
+    assert!(outcome.err().len() < 2000, "{outcome}");
+}

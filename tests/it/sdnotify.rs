@@ -73,3 +73,25 @@ fn what_cannot_be_told_is_refused() {
     env.inside(&[], &["true"]).fails(125).says("NOTIFY_SOCKET=@abstract").says("--sdnotify ignore");
     env.inside(&["--sdnotify", "ignore"], &["true"]).ok();
 }
+
+#[test]
+fn messages_that_are_empty_or_huge_or_forged() {
+    // CVE-2016-7795: they go to the service manager, past box, which goes on whatever the command says.
+    let mut env = TestEnv::with_image();
+    let manager = Manager::new(&env);
+    env.set("NOTIFY_SOCKET", manager.path.display().to_string());
+    env.background("c", &[], &["pause"]);
+    let huge = "X=".to_owned() + &"x".repeat(100_000);
+    let inside = ["exec", "-e", "NOTIFY_SOCKET=/run/notify/notify.sock", "c", "do", "notify"];
+    let socket = env.inspect("c", "{{json .Config.Env}}");
+    for text in ["", "\n", "=", "MAINPID=1", "MAINPID=-1\nREADY=1", "FDSTORE=1", &huge, &"WATCHDOG=1\n".repeat(500)] {
+        let outcome = env.box_(&[&inside[..], &[text]].concat());
+        assert!(!outcome.err().contains("panicked"), "{socket}: {outcome}");
+        assert_eq!(env.box_(&["exec", "c", "echo", "x"]).ok(), "x");
+        manager.heard();
+    }
+    // The monitor is who it was.
+    assert_eq!(env.inspect("c", "{{.State.Running}}"), "true");
+    env.box_(&["stop", "-t", "0", "c"]).ok();
+    assert_eq!(env.box_(&["ps", "-a", "--format", "{{.State}}"]).ok(), "exited");
+}

@@ -27,8 +27,8 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "E4",
         what: "indexes of indexes without end (GO-2026-6597)",
-        tests: &[],
-        remark: "no test tries it",
+        tests: &["it pull::indexes_without_end"],
+        remark: "",
         weakened: &[],
     },
     Attack {
@@ -45,15 +45,15 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "E6",
         what: "a forged image poisons the cache (CVE-2024-24557, CVE-2026-33542, CVE-2026-48769, CVE-2026-35172)",
-        tests: &[],
-        remark: "no test tries it",
+        tests: &["it evil::an_image_with_the_same_history_is_no_cache"],
+        remark: "",
         weakened: &[],
     },
     Attack {
         id: "E7",
         what: "root of a container writes into folders of ids that are mapped (CVE-2021-21284)",
-        tests: &[],
-        remark: "no test tries it",
+        tests: &["it attributes::others_reach_nothing_that_is_stored"],
+        remark: "",
         weakened: &[],
     },
 ];

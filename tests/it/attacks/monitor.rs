@@ -34,8 +34,8 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "L5",
         what: "notify messages that are empty, huge or forged (CVE-2016-7795)",
-        tests: &[],
-        remark: "no test tries it",
+        tests: &["it sdnotify::messages_that_are_empty_or_huge_or_forged"],
+        remark: "",
         weakened: &[],
     },
 ];

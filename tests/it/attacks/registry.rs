@@ -20,8 +20,11 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "F3",
         what: "certificates are not verified (CVE-2019-10214, CVE-2025-6032)",
-        tests: &[],
-        remark: "no test tries it",
+        tests: &[
+            "it interop::a_certificate_that_signs_itself",
+            "lib registry::explain::tests::what_is_wrong_with_a_certificate",
+        ],
+        remark: "",
         weakened: &[],
     },
     Attack {

@@ -20,8 +20,8 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "C3",
         what: "`cp` changes modes of the host's files (CVE-2021-41089)",
-        tests: &[],
-        remark: "no test tries it",
+        tests: &["it cp::modes_of_the_hosts_files_stay"],
+        remark: "",
         weakened: &[],
     },
     Attack {
@@ -76,15 +76,15 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "C11",
         what: "names of containers and logs lead to other folders (CVE-2025-0750)",
-        tests: &[],
-        remark: "no test tries it",
+        tests: &["it evil::names_and_logs_lead_to_no_other_folder"],
+        remark: "",
         weakened: &[],
     },
     Attack {
         id: "C12",
         what: "a shorter file in place of a longer one keeps the rest (CVE-2026-19730)",
-        tests: &[],
-        remark: "no test tries it",
+        tests: &["it cp::a_shorter_file_takes_the_place_of_all_of_a_longer_one"],
+        remark: "",
         weakened: &[],
     },
 ];
