@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use std::io::ErrorKind;
 
 /// What lies in the data folder (docs/on-disk.md). Nothing else of it is touched: it may be a folder of somebody's choice.
-const OURS: [&str; 17] = [
+const OURS: [&str; 18] = [
     "containers",
     "names",
     "oci",
@@ -23,6 +23,7 @@ const OURS: [&str; 17] = [
     "tmp",
     "garbage",
     "driver",
+    "ids",
     "userns.lock",
     "oci.lock",
     "content.lock",

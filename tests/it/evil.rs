@@ -339,7 +339,8 @@ fn names_and_logs_lead_to_no_other_folder() {
 fn an_image_with_the_same_history_is_no_cache() {
     // CVE-2024-24557: what a build has made is known by all that it depends on, and not by what an image says of itself.
     let env = TestEnv::with_image();
-    env.file("ctx/Dockerfile", "FROM localhost/t\nRUN [\"write\", \"/x\", \"good\"]\n");
+    env.file("ctx/Dockerfile", "FROM localhost/t\nCOPY good /x\n");
+    env.file("ctx/good", "good\n");
     let build = || env.box_(&["build", "-q", "-t", "made", "ctx"]).ok();
     build();
     let history = env.box_(&["inspect", "--type", "image", "--format", "{{json .History}}", "made"]).ok();
