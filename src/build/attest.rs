@@ -115,8 +115,8 @@ pub fn provenance(facts: &Facts<'_>) -> Value {
     })
 }
 
-/// A subject a name.
-fn subjects(names: &[String], platform: &Platform, digest: &Digest) -> Vec<Value> {
+/// What a statement is about: a subject a name.
+pub fn subjects(names: &[String], platform: &Platform, digest: &Digest) -> Vec<Value> {
     let subject = |name: String| json!({ "name": name, "digest": digest_set(digest) });
     match names {
         [] => vec![subject("_".to_owned())],

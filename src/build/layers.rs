@@ -34,8 +34,7 @@ pub fn pack_up(store: &Store, layer: &Digest) -> Result<ImageLayer> {
         return Ok(described(file.metadata()?.len()));
     }
     let mut writer = store.blob_writer()?;
-    let options =
-        PackOptions { owner: &|uid, gid| (uid, gid), skip: &|_| false, top: true, whiteouts: true, deleted: &[] };
+    let options = PackOptions { top: true, whiteouts: true, ..PackOptions::default() };
     pack(&store.layer_path(layer), &options, &mut std::io::BufWriter::with_capacity(256 << 10, &mut writer))?;
     writer.flush()?;
     let size = writer.size();
@@ -43,6 +42,13 @@ pub fn pack_up(store: &Store, layer: &Digest) -> Result<ImageLayer> {
         .finish(layer, Some(size))
         .map_err(|error| fault(Kind::BadData, format!("layer `{layer}` is not what it was: {error:#}")))?;
     Ok(described(size))
+}
+
+/// The files of layers, to be looked at in a worker: mounted below `temp`, in a mount namespace of its own.
+pub fn own_tree(engine: &Engine, layers: &[Digest], temp: &TempDir) -> Result<Tree> {
+    engine.store.unpack_kept(layers)?;
+    own_mounts()?;
+    Tree::layers(&engine.store, layers, temp, "image")
 }
 
 /// All layers but the first `kept` as one. In a worker.
@@ -60,8 +66,6 @@ pub fn squash(engine: &Engine, layers: &[Digest], kept: usize) -> Result<ImageLa
     let changed: BTreeSet<Vec<u8>> = changed.into_iter().map(|change| path(change.path)).collect();
     write_layer(store, "of all steps", Keep::Unpacked, |out| {
         let skip = |path: &[u8]| !changed.contains(path);
-        let options =
-            PackOptions { owner: &|uid, gid| (uid, gid), skip: &skip, top: false, whiteouts: false, deleted: &gone };
-        pack(&all.path, &options, out)
+        pack(&all.path, &PackOptions { skip: &skip, deleted: &gone, ..PackOptions::default() }, out)
     })
 }

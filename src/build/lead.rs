@@ -8,21 +8,21 @@ use super::request::{BuildRequest, ContextSource, FileSource};
 use super::shared::{self, Used};
 use super::site::{ContextFolder, Known, Made, Site};
 use super::step::{Base, Op, Step, StepId};
-use super::{Built, BuiltImage, copy, finish, lint, run};
+use super::{Built, BuiltImage, cache_mounts, copy, finish, lint, run};
 use crate::base::digest::Digest;
-use crate::base::error::{Fault, Kind, fault};
+use crate::base::error::{Kind, fault};
 use crate::base::temp::TempDir;
 use crate::container::request::PullPolicy;
 use crate::dockerfile::ignore::Patterns;
 use crate::dockerfile::{Dockerfile, parse};
 use crate::engine::Engine;
-use crate::image::{self, Image, PullOptions};
+use crate::image::{self, Image, Keep, PullOptions};
 use crate::oci::image::DOCUMENT_LIMIT;
 use crate::oci::platform::Platform;
 use crate::store::StepResult;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -40,7 +40,6 @@ pub fn build(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observe
 
 fn lead(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) -> Result<Built> {
     let began = crate::base::time::now();
-    check(request)?;
     engine.enter()?;
     let _lease = engine.store.lease()?;
     let temp = TempDir::new(&engine.dirs)?;
@@ -55,6 +54,8 @@ fn lead(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) ->
         shared: shared::read(request, &mut pool)?,
         used: Vec::new(),
         in_image: HashSet::new(),
+        read: HashSet::new(),
+        caches: BTreeSet::new(),
     };
     let mut named = HashMap::new();
     for (name, source) in &request.contexts {
@@ -82,25 +83,9 @@ fn lead(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) ->
         super::outputs::Outcome { engine, request, dockerfile: &dockerfile, prepared: &prepared, temp: &temp, began };
     outcome.send(&mut built, &mut pool)?;
     shared::write(&site, &mut pool)?;
+    cache_mounts::write(&site, &mut pool)?;
     shared::keep(&site)?;
     Ok(built)
-}
-
-/// Refuse what is not done, rather than do without it.
-fn check(request: &BuildRequest) -> Result<()> {
-    let kept = "leave it out: what `RUN --mount=type=cache` keeps stays on this machine";
-    let refused = [
-        ("--cache-mount-from", !request.cache_mounts_from.is_empty(), kept),
-        ("--cache-mount-to", !request.cache_mounts_to.is_empty(), kept),
-        ("--sbom", request.sbom.is_some(), "leave it out: box does not scan images for their parts"),
-        ("--manifest", request.manifest.is_some(), "box build -t IMAGE …; box manifest create LIST IMAGE"),
-    ];
-    match refused.iter().find(|(_, given, _)| *given) {
-        Some((option, _, hint)) => {
-            Err(Fault::new(Kind::Usage, format!("`{option}` is not supported yet")).hint(*hint).into())
-        }
-        None => Ok(()),
-    }
 }
 
 /// Tell what could be better in the Dockerfile.
@@ -211,6 +196,8 @@ fn one(
     }
     site.made.clear();
     site.in_image = shared::steps_of_image(&plan);
+    site.read = plan.read();
+    site.caches.extend(plan.caches());
     execute(site, dockerfile, &plan, pool)?;
     finish::image(site, &plan, platform, pool)
 }
@@ -339,11 +326,14 @@ fn begin(site: &mut Site<'_>, id: StepId, step: &Step, pool: &mut Pool<'_>) -> R
         return Ok(None);
     }
     let site = &*site;
+    // Unpacked while it is written, if somebody waits for that. What comes from a stage may be there as a layer.
+    let is_new = matches!(&step.op, Op::Copy(op) if op.from.base().is_none());
+    let keep = if is_new && site.read.contains(&id) { Keep::Unpacked } else { Keep::Packed };
     let work = move |reporter: &super::worker::Reporter| {
         let known = match &step.op {
             Op::Run(op) => run::run(site, step, op, key, reporter)?,
-            Op::Copy(op) => remember(site, key, copy::copy(site, step, op, reporter)?)?,
-            Op::Folder(op) => remember(site, key, copy::folder(site, step, op, reporter)?)?,
+            Op::Copy(op) => remember(site, key, copy::copy(site, step, op, keep, reporter)?)?,
+            Op::Folder(op) => remember(site, key, copy::folder(site, step, op, keep, reporter)?)?,
         };
         Ok(serde_json::to_value(known)?)
     };

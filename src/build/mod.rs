@@ -8,6 +8,7 @@
 mod agent;
 mod attest;
 mod cache_mount;
+mod cache_mounts;
 pub mod context;
 mod copy;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod pool;
 mod progress;
 mod request;
 mod run;
+mod sbom;
 mod seal;
 mod settings;
 pub mod shared;
@@ -37,8 +39,8 @@ mod worker;
 pub use event::{Event, Excerpt, Observer, Stream};
 pub use lead::build;
 pub use request::{
-    BuildRequest, CachePlace, ContextSource, Entitlement, FileSource, NoCache, Output, Provenance, Secret,
-    SecretSource, Squash, Ssh,
+    BuildRequest, CacheMounts, CachePlace, ContextSource, Entitlement, FileSource, NoCache, Output, Provenance, Sbom,
+    Secret, SecretSource, Squash, Ssh,
 };
 pub use step::StepId;
 

@@ -6,17 +6,20 @@ use super::export::{Exporter, Finished, Sent};
 use super::list::{self, Statement};
 use super::pool::Pool;
 use super::progress::Pulling;
-use super::request::{BuildRequest, ContextSource, Output};
-use super::{Built, BuiltImage, layers};
+use super::request::{BuildRequest, ContextSource, Output, Provenance, Sbom};
+use super::{Built, BuiltImage, layers, sbom};
 use crate::base::error::{Fault, Kind};
 use crate::base::temp::TempDir;
 use crate::base::time;
 use crate::container;
 use crate::dockerfile::Dockerfile;
 use crate::engine::Engine;
-use crate::image;
+use crate::image::{self, Marks, PullOptions};
+use crate::oci::image::DOCUMENT_LIMIT;
 use crate::oci::platform::Platform;
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 
 /// A build whose images are there.
@@ -49,10 +52,13 @@ impl Outcome<'_> {
             Ok(Finished { platform: one.platform.clone(), id: one.id.clone(), layers })
         });
         let finished: Vec<Finished> = finished.collect::<Result<_>>()?;
-        let statements = self.statements(built)?;
+        let statements = self.statements(built, &finished, pool)?;
         // Without a name nobody could find a list.
         if !request.tags.is_empty() && (built.images.len() > 1 || !statements.is_empty()) {
             built.list = Some(list::make(&engine.store, &built.images, &statements, &request.tags)?);
+        }
+        if let Some(list) = &request.manifest {
+            self.add_to(&list.stored_name(), built, pool)?;
         }
         for output in &request.outputs {
             let Some(name) = shown(output) else { continue };
@@ -74,14 +80,52 @@ impl Outcome<'_> {
         Ok(())
     }
 
+    /// `--manifest`: the images become entries of a list of this name, which is made if it is not there.
+    fn add_to(&self, list: &str, built: &Built, pool: &mut Pool<'_>) -> Result<()> {
+        let store = &self.engine.store;
+        pool.alone(&format!("adding to manifest list {list}"), |reporter| {
+            image::create_list(store, list, true, &BTreeMap::new())?;
+            for one in &built.images {
+                let (id, marks) = (one.id.digits(), Marks::default());
+                image::add_to_list(store, list, id, true, &marks, &self.request.access, &Pulling::new(reporter))?;
+            }
+            Ok(Value::Null)
+        })?;
+        // Those without a name are reached by the list.
+        let mut nameless = HashSet::new();
+        for one in &built.images {
+            let found = image::find(store, one.id.digits())?;
+            nameless.extend(found.filter(|image| image.names.is_empty()).map(|_| one.manifest.clone()));
+        }
+        store.forget(&nameless)?;
+        Ok(())
+    }
+
     /// What is attached to the images.
-    fn statements(&self, built: &Built) -> Result<Vec<Statement>> {
-        let Some(mode) = self.request.provenance else { return Ok(Vec::new()) };
+    fn statements(&self, built: &Built, finished: &[Finished], pool: &mut Pool<'_>) -> Result<Vec<Statement>> {
         let request = self.request;
+        if request.provenance.is_none() && request.sbom.is_none() {
+            return Ok(Vec::new());
+        }
         if request.tags.is_empty() {
-            let fault = Fault::new(Kind::Usage, "provenance is attached to an image with a name");
+            let fault = Fault::new(Kind::Usage, "what is attached to an image needs one with a name");
             return Err(fault.hint("-t NAME").into());
         }
+        let mut all = match request.provenance {
+            Some(mode) => self.provenance(mode, built)?,
+            None => Vec::new(),
+        };
+        if let Some(sbom) = &request.sbom {
+            for (image, finished) in built.images.iter().zip(finished) {
+                all.extend(self.sbom(sbom, image, &built.names, finished, pool)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// How the images were built.
+    fn provenance(&self, mode: Provenance, built: &Built) -> Result<Vec<Statement>> {
+        let request = self.request;
         let ids = request.secrets.iter().map(|secret| secret.id.clone());
         let secrets: Vec<String> = ids.chain(request.ssh.iter().map(|ssh| ssh.id.clone())).collect();
         let repository = match (&request.context, &self.prepared.revision) {
@@ -109,6 +153,39 @@ impl Outcome<'_> {
             Statement { about: image.manifest.clone(), predicate: attest::PREDICATE, document }
         };
         Ok(built.images.iter().map(state).collect())
+    }
+
+    /// What is in an image.
+    fn sbom(
+        &self,
+        sbom: &Sbom,
+        image: &BuiltImage,
+        names: &[String],
+        finished: &Finished,
+        pool: &mut Pool<'_>,
+    ) -> Result<Vec<Statement>> {
+        let (engine, request) = (self.engine, self.request);
+        if let Sbom::Scanner(scanner) = sbom
+            && image::find(&engine.store, scanner)?.is_none()
+        {
+            let options = PullOptions { reference: scanner, platform: None, access: &request.access };
+            pool.alone(&format!("[internal] load {scanner}"), |reporter| {
+                Ok(json!(image::pull(&engine.store, &options, &Pulling::new(reporter))?.id))
+            })?;
+        }
+        let value = pool.alone("generating sbom", |_| match sbom {
+            Sbom::Scanner(scanner) => Ok(json!(sbom::scan(engine, scanner, &finished.layers, &request.run)?)),
+            Sbom::Own => {
+                let config: Value = serde_json::from_slice(&engine.store.read_blob(&image.id, DOCUMENT_LIMIT)?)?;
+                let created = config.get("created").and_then(Value::as_str).unwrap_or("1970-01-01T00:00:00Z");
+                let name = names.first().map_or("_", String::as_str);
+                let subject = sbom::Subject { name, manifest: &image.manifest, created };
+                Ok(json!([sbom::document(engine, &finished.layers, &subject)?]))
+            }
+        })?;
+        let documents: Vec<Value> = serde_json::from_value(value).context("the scan gave no answer")?;
+        let subjects = attest::subjects(names, &image.platform, &image.manifest);
+        Ok(documents.into_iter().map(|one| sbom::statement(&image.manifest, subjects.clone(), one)).collect())
     }
 
     /// The images that stages begin with; without a digest where a name depends on arguments, or several platforms would

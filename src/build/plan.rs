@@ -21,7 +21,7 @@ use crate::oci::platform::Platform;
 use crate::registry::is_url;
 use anyhow::Result;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The time of what comes from nothing, seconds since 1970: no archive of any kind can hold an earlier one.
 pub const OLDEST: i64 = 315_532_800;
@@ -63,6 +63,34 @@ pub struct Plan {
     pub missing: Vec<(String, Platform)>,
     /// Secrets and so on that were used and are nowhere declared: names of build arguments that nothing consumed.
     pub unused_args: Vec<String>,
+}
+
+impl Plan {
+    /// The steps whose files other steps read.
+    pub fn read(&self) -> HashSet<StepId> {
+        let mut found = HashSet::new();
+        for step in &self.steps {
+            // A linked copy does not look at what it stands on.
+            let linked = matches!(&step.op, Op::Copy(copy) if copy.link);
+            for base in step.needs().skip(usize::from(linked)) {
+                let mut base = base;
+                while let Base::Step(id) = base
+                    && found.insert(*id)
+                    && let Some(below) = self.steps.get(id.0)
+                {
+                    base = &below.base;
+                }
+            }
+        }
+        found
+    }
+
+    /// The ids of the cache mounts that steps ask for.
+    pub fn caches(&self) -> BTreeSet<String> {
+        let runs = self.steps.iter().filter_map(|step| if let Op::Run(run) = &step.op { Some(run) } else { None });
+        let id = |mount: &RunMount| if let Mount::Cache { id, .. } = &mount.mount { Some(id.clone()) } else { None };
+        runs.flat_map(|run| run.mounts.iter().filter_map(id)).collect()
+    }
 }
 
 /// Plan a build for one platform. `contexts[0]` is the build's own context.

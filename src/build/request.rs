@@ -75,12 +75,12 @@ pub struct BuildRequest {
     pub jobs: Option<usize>,
     /// `--provenance`.
     pub provenance: Option<Provenance>,
-    /// `--sbom`: the scanner's image.
-    pub sbom: Option<String>,
-    /// `--cache-mount-from`: archives that cache mounts are filled from before the build.
-    pub cache_mounts_from: Vec<(String, PathBuf)>,
-    /// `--cache-mount-to`: archives that cache mounts are written to after it.
-    pub cache_mounts_to: Vec<(String, PathBuf)>,
+    /// `--sbom`.
+    pub sbom: Option<Sbom>,
+    /// `--cache-mount-from`: what empty cache mounts begin with.
+    pub cache_mounts_from: Vec<CacheMounts>,
+    /// `--cache-mount-to`: where cache mounts go after the build.
+    pub cache_mounts_to: Vec<CacheMounts>,
 }
 
 /// Where files come from.
@@ -188,6 +188,24 @@ pub enum CachePlace {
     },
     /// In the built image itself.
     Inline,
+}
+
+/// One `--cache-mount-from` or `--cache-mount-to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheMounts {
+    /// Where they are kept.
+    pub place: CachePlace,
+    /// Which; none: all.
+    pub ids: Vec<String>,
+}
+
+/// Who tells what is in an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sbom {
+    /// Box itself.
+    Own,
+    /// An image that knows BuildKit's protocol of scanners.
+    Scanner(String),
 }
 
 /// One `--output`.

@@ -19,11 +19,11 @@ use crate::container::rights::cdi;
 use crate::container::secrets::{Delivery, Given};
 use crate::container::{self, Mode, Started, Terminal};
 use crate::dockerfile::mount::{Mount as Wanted, Owner, Sharing};
+use crate::engine::Engine;
 use crate::image::Silent;
 use crate::monitor::AttachOptions;
 use crate::network::NetworkMode;
 use crate::store::StepResult;
-use crate::store::driver::Driver;
 use anyhow::{Context, Result};
 use rustix::fs::{Gid, Mode as FileMode, Uid};
 use std::path::{Path, PathBuf};
@@ -78,13 +78,12 @@ pub fn run(site: &Site<'_>, step: &Step, op: &RunOp, key: Option<Digest>, report
         targets.push(target);
     }
     let since = now();
-    execute(site, request)?;
+    execute(site.engine, request)?;
     let base = Tree::layers(store, &layers, &temp, "base")?;
-    let upper = changes.join("upper");
     let targets: Vec<PathBuf> = targets.iter().map(|target| base.real_path(target)).collect();
-    let made = container::PLACES.iter().map(Path::new).chain(targets.iter().map(PathBuf::as_path));
-    seal::remove_mount_points(&upper, &base, made)?;
-    let sealed = seal::seal(store, &upper, Times { since, epoch })?;
+    let made: Vec<&Path> =
+        container::PLACES.iter().map(Path::new).chain(targets.iter().map(PathBuf::as_path)).collect();
+    let sealed = seal::seal(store, site.engine.driver()?, &changes, &base, &made, Times { since, epoch })?;
     let mut result = StepResult::new(sealed.layer, sealed.size, 0, &step.name);
     if op.mounts.iter().any(|mount| matches!(mount.mount, Wanted::Cache { .. })) {
         result.kind = "exec.cachemount".to_owned();
@@ -94,11 +93,7 @@ pub fn run(site: &Site<'_>, step: &Step, op: &RunOp, key: Option<Digest>, report
 }
 
 /// Run the container, and see how it ends.
-fn execute(site: &Site<'_>, request: Request) -> Result<()> {
-    if site.engine.driver()? != Driver::Overlay {
-        let text = format!("builds need the storage driver `overlay`, and this is `{}`", site.engine.driver()?.name());
-        return Err(Fault::new(Kind::Host, text).hint("box doctor").into());
-    }
+pub fn execute(engine: &Engine, request: Request) -> Result<()> {
     let args = request.command.clone();
     let options = AttachOptions {
         stdin: false,
@@ -110,7 +105,7 @@ fn execute(site: &Site<'_>, request: Request) -> Result<()> {
     };
     let (stdin, stdout, stderr) = (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
     let terminal = Terminal { stdin, stdout, stderr, preserved: &[] };
-    let (_, started) = container::run(site.engine, request, &Silent, Mode::Attached(options), terminal)?;
+    let (_, started) = container::run(engine, request, &Silent, Mode::Attached(options), terminal)?;
     let shown = || args.join(" ");
     match started {
         Started::Ended(end) if end.code == 0 => Ok(()),
@@ -288,10 +283,24 @@ impl Lent<'_> {
         let (folder, lock) = super::cache_mount::take(&folder, sharing)?;
         self.locks.extend(lock);
         if !folder.is_dir() {
-            let initial = from.map(|from| self.place(from, source)).transpose()?;
+            let initial = match self.site.shared.mount(id) {
+                Some(layer) => Some(self.imported(layer)?),
+                None => from.map(|from| self.place(from, source)).transpose()?,
+            };
             super::cache_mount::make(&folder, initial.as_deref(), owner)?;
         }
         Ok(folder)
+    }
+
+    /// The files that a cache begins with, where another machine has kept them.
+    fn imported(&self, layer: &Digest) -> Result<PathBuf> {
+        let store = &self.site.engine.store;
+        let layers = std::slice::from_ref(layer);
+        shared::bring(self.site, layers, self.reporter)?;
+        store.unpack_kept(layers)?;
+        // It is copied, and nothing needs it then.
+        store.note_garbage();
+        Ok(store.layer_path(layer))
     }
 
     fn secret(

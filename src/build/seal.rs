@@ -1,10 +1,15 @@
-//! A folder of changes, which an overlay has left above layers, becomes a layer.
+//! What a command has changed becomes a layer: the folder in which an overlay has left it above other layers, or a copy
+//! of all files, which is compared with what it was.
 
+use super::tree::Tree;
 use crate::base::digest::{Algorithm, Digest, Hasher};
-use crate::store::{PackOptions, Store, names_in, pack};
+use crate::image::{Keep, write_layer};
+use crate::store::driver::Driver;
+use crate::store::{Change, ChangeKind, PackOptions, Store, changes_between, names_in, pack};
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -27,9 +32,37 @@ pub struct Times {
     pub epoch: i64,
 }
 
-/// Make a layer of the folder `upper`, which is moved into the store: its times are those of an archive, whole seconds
-/// and none from the step itself. The caller holds a lease.
-pub fn seal(store: &Store, upper: &Path, times: Times) -> Result<Sealed> {
+/// Make a layer of what is below `changes`, where a container on this storage driver has left it above `base`; `made` are
+/// the places that the runtime has made only to mount something on them. Times are those of an archive, whole seconds and
+/// none from the step itself. The caller holds a lease.
+pub fn seal(
+    store: &Store,
+    driver: Driver,
+    changes: &Path,
+    base: &Tree,
+    made: &[&Path],
+    times: Times,
+) -> Result<Sealed> {
+    let (upper, copy) = (changes.join("upper"), changes.join("rootfs"));
+    let folder = if driver == Driver::Copy { &copy } else { &upper };
+    remove_mount_points(folder, base, made, driver)?;
+    match driver {
+        Driver::Overlay => adopt(store, folder, times),
+        // Its marks are not those of the kernel's overlay, which layers have.
+        Driver::FuseOverlayfs => {
+            let top = open(CWD, folder.as_os_str())?;
+            match settle(&top, times, &mut 0)? {
+                true => set_time(&top, "", times.epoch, AtFlags::EMPTY_PATH)
+                    .and_then(|()| written(store, |out| pack(folder, &changes_alone(), out))),
+                false => Ok(Sealed { layer: None, size: 0 }),
+            }
+        }
+        Driver::Copy => compared(store, folder, base, times),
+    }
+}
+
+/// The folder `upper` is moved into the store.
+fn adopt(store: &Store, upper: &Path, times: Times) -> Result<Sealed> {
     let top = open(CWD, upper.as_os_str()).with_context(|| format!("cannot open `{}`", upper.display()))?;
     let mut size = 0;
     if !settle(&top, times, &mut size)? {
@@ -38,12 +71,36 @@ pub fn seal(store: &Store, upper: &Path, times: Times) -> Result<Sealed> {
     crate::store::drop_overlay_marks(&top)?;
     set_time(&top, "", times.epoch, AtFlags::EMPTY_PATH)?;
     let mut out = Hashed(Hasher::new(Algorithm::Sha256));
-    let options =
-        PackOptions { owner: &|uid, gid| (uid, gid), skip: &|_| false, top: true, whiteouts: true, deleted: &[] };
-    pack(upper, &options, &mut out)?;
+    pack(upper, &changes_alone(), &mut out)?;
     let layer = out.0.finish();
     store.adopt_layer(&layer, upper, size)?;
     Ok(Sealed { layer: Some(layer), size })
+}
+
+/// All that differs from what was copied.
+fn compared(store: &Store, copy: &Path, base: &Tree, times: Times) -> Result<Sealed> {
+    let found = changes_between(&base.path, copy)?;
+    if found.is_empty() {
+        return Ok(Sealed { layer: None, size: 0 });
+    }
+    let (gone, kept): (Vec<_>, Vec<_>) = found.into_iter().partition(|change| change.kind == ChangeKind::Deleted);
+    let path = |change: Change| change.path.get(1..).unwrap_or_default().to_vec();
+    let gone: Vec<Vec<u8>> = gone.into_iter().map(path).collect();
+    let kept: BTreeSet<Vec<u8>> = kept.into_iter().map(path).collect();
+    settle(&open(CWD, copy.as_os_str())?, times, &mut 0)?;
+    let skip = |path: &[u8]| !kept.contains(path);
+    written(store, |out| pack(copy, &PackOptions { skip: &skip, deleted: &gone, ..PackOptions::default() }, out))
+}
+
+/// A layer of an archive.
+fn written(store: &Store, write: impl FnOnce(&mut dyn Write) -> Result<()> + Send) -> Result<Sealed> {
+    let layer = write_layer(store, "of the changes", Keep::Packed, write)?;
+    Ok(Sealed { layer: Some(layer.diff_id), size: layer.size })
+}
+
+/// An archive of what is above layers.
+fn changes_alone() -> PackOptions<'static> {
+    PackOptions { top: true, whiteouts: true, ..PackOptions::default() }
 }
 
 /// Give all below a folder its time; whether there is anything.
@@ -95,11 +152,7 @@ fn open(parent: impl std::os::fd::AsFd, name: impl rustix::path::Arg) -> rustix:
 /// something into it.
 ///
 /// Nothing outside of `upper` is touched, whatever a command has put there: no link is followed (CVE-2024-23652).
-pub fn remove_mount_points<'a>(
-    upper: &Path,
-    below: &super::tree::Tree,
-    paths: impl Iterator<Item = &'a Path>,
-) -> Result<()> {
+fn remove_mount_points(upper: &Path, below: &Tree, paths: &[&Path], driver: Driver) -> Result<()> {
     let root = crate::sys::root::Root::open(upper).context("cannot open a step's changes")?;
     let mut all: Vec<PathBuf> = Vec::new();
     for path in paths {
@@ -109,20 +162,23 @@ pub fn remove_mount_points<'a>(
     all.dedup();
     // The deepest first.
     for path in all.iter().rev() {
-        remove_mount_point(&root, below, path)?;
+        remove_mount_point(&root, below, path, driver)?;
     }
     Ok(())
 }
 
-fn remove_mount_point(root: &crate::sys::root::Root, below: &super::tree::Tree, path: &Path) -> Result<()> {
+fn remove_mount_point(root: &crate::sys::root::Root, below: &Tree, path: &Path, driver: Driver) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
     let Ok(folder) = root.open_without_links(parent, OFlags::RDONLY | OFlags::DIRECTORY) else { return Ok(()) };
     let Ok(stat) = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
     let lower = below.root.open_at(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty());
     let lower = lower.and_then(rustix::fs::fstat).ok();
     let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    // In a copy, what was below is not gone with it.
     let unchanged = lower.is_some_and(|lower| {
-        is_folder && (lower.st_mode, lower.st_uid, lower.st_gid) == (stat.st_mode, stat.st_uid, stat.st_gid)
+        driver != Driver::Copy
+            && is_folder
+            && (lower.st_mode, lower.st_uid, lower.st_gid) == (stat.st_mode, stat.st_uid, stat.st_gid)
     });
     let empty_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0;
     let result = match is_folder {

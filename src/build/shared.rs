@@ -15,7 +15,7 @@ use super::request::{BuildRequest, CachePlace};
 use super::site::Site;
 use super::step::{Base, StepId};
 use super::worker::Reporter;
-use super::{Event, layers};
+use super::{Event, cache_mounts, layers};
 use crate::base::base64;
 use crate::base::digest::Digest;
 use crate::base::error::{Kind, fault};
@@ -40,6 +40,8 @@ pub struct Shared {
     results: HashMap<Digest, StepResult>,
     /// By diff id: the place that has it, by its number, and as what.
     layers: HashMap<Digest, (usize, Part)>,
+    /// What cache mounts begin with: a layer by the id.
+    mounts: HashMap<String, Digest>,
 }
 
 /// A result that this build has used or made.
@@ -105,6 +107,11 @@ impl Shared {
         self.layers.contains_key(layer)
     }
 
+    /// The layer that a cache mount begins with, if others have it.
+    pub fn mount(&self, id: &str) -> Option<&Digest> {
+        self.mounts.get(id)
+    }
+
     /// Take in what one place says.
     fn add(&mut self, config: &[u8], layers: impl Iterator<Item = (Digest, Part)>) -> Result<()> {
         let config: Config =
@@ -134,43 +141,67 @@ fn place(named: &CachePlace) -> Result<Option<Place>> {
     })
 }
 
-/// The repositories that `--cache-from` and `--cache-to` name.
+/// The repositories that the options about caches name.
 pub fn repositories(request: &BuildRequest) -> Result<Vec<String>> {
-    let places = request.cache_from.iter().chain(&request.cache_to).map(place).collect::<Result<Vec<_>>>()?;
+    let mounts = request.cache_mounts_from.iter().chain(&request.cache_mounts_to).map(|mounts| &mounts.place);
+    let places = request.cache_from.iter().chain(&request.cache_to).chain(mounts).map(place);
     let repository = |place: Place| match place {
         Place::Registry(reference) => Some(reference.repository()),
         Place::Layout(_) => None,
     };
-    Ok(places.into_iter().flatten().filter_map(repository).collect())
+    Ok(places.collect::<Result<Vec<_>>>()?.into_iter().flatten().filter_map(repository).collect())
 }
 
-/// Read what `--cache-from` names. A place that cannot be read is told of, and the build goes on without it.
+/// Read what `--cache-from` and `--cache-mount-from` name. A place that cannot be read is told of, and the build goes on
+/// without it.
 pub fn read(request: &BuildRequest, pool: &mut Pool<'_>) -> Result<Shared> {
     let mut shared = Shared::default();
     for named in &request.cache_from {
-        let Some(place) = place(named)? else { continue };
-        let name = place.to_string();
-        let value = pool.alone(&format!("importing cache manifest from {name}"), |_| {
-            let read = image::read_artifact(&place, &request.access).and_then(|artifact| {
-                let mut one = Shared::default();
-                match inline(&artifact)? {
-                    Some((config, layers)) => one.add(&config, layers.into_iter())?,
-                    None if artifact.kind == KIND => one.add(&artifact.config, std::iter::empty())?,
-                    None => return Err(fault(Kind::BadData, "it holds no results of builds")),
-                }
-                Ok(one)
-            });
-            Ok(serde_json::to_value(read.map_err(|error| format!("{error:#}")))?)
-        })?;
-        match serde_json::from_value::<Result<Shared, String>>(value).context("the import gave no answer")? {
-            Ok(one) => shared.join(one, named),
-            Err(error) => {
-                let text = format!("cannot use the cache `{}`: {error}", name.escape_debug());
-                pool.tell(Event::Warning { text: &text, excerpt: None });
+        import(&mut shared, request, named, pool, &|artifact| {
+            let mut one = Shared::default();
+            match inline(artifact)? {
+                Some((config, layers)) => one.add(&config, layers.into_iter())?,
+                None if artifact.kind == KIND => one.add(&artifact.config, std::iter::empty())?,
+                None => return Err(fault(Kind::BadData, "it holds no results of builds")),
             }
-        }
+            Ok(one)
+        })?;
+    }
+    for mounts in &request.cache_mounts_from {
+        import(&mut shared, request, &mounts.place, pool, &|artifact| {
+            let mut one = Shared::default();
+            for (id, diff_id, part) in cache_mounts::listed(artifact, &mounts.ids)? {
+                one.layers.insert(diff_id.clone(), (0, part));
+                one.mounts.insert(id, diff_id);
+            }
+            Ok(one)
+        })?;
     }
     Ok(shared)
+}
+
+/// Read what one place has to say.
+fn import(
+    shared: &mut Shared,
+    request: &BuildRequest,
+    named: &CachePlace,
+    pool: &mut Pool<'_>,
+    take: &dyn Fn(&image::Artifact) -> Result<Shared>,
+) -> Result<()> {
+    let Some(place) = place(named)? else { return Ok(()) };
+    let name = place.to_string();
+    let value = pool.alone(&format!("importing cache manifest from {name}"), |_| {
+        let read = image::read_artifact(&place, &request.access).and_then(|artifact| take(&artifact));
+        Ok(serde_json::to_value(read.map_err(|error| format!("{error:#}")))?)
+    })?;
+    match serde_json::from_value::<Result<Shared, String>>(value).context("the import gave no answer")? {
+        Ok(one) => shared.join(one, named),
+        Err(error) => {
+            let text = format!("cannot use the cache `{}`: {error}", name.escape_debug());
+            pool.tell(Event::Warning { text: &text, excerpt: None });
+        }
+    }
+    Ok(())
 }
 
 impl Shared {
@@ -187,6 +218,9 @@ impl Shared {
         }
         for (diff_id, (_, part)) in one.layers {
             self.layers.entry(diff_id).or_insert((number, part));
+        }
+        for (id, diff_id) in one.mounts {
+            self.mounts.entry(id).or_insert(diff_id);
         }
     }
 }
@@ -253,33 +287,44 @@ fn config(used: &[&Used], layers: &[(Digest, Part)]) -> Result<Config> {
 pub fn write(site: &Site<'_>, pool: &mut Pool<'_>) -> Result<()> {
     let (store, access) = (&site.engine.store, &site.request.access);
     for named in &site.request.cache_to {
-        let (max, ignore_error) = match named {
-            CachePlace::Registry { max, ignore_error, .. } | CachePlace::Local { max, ignore_error, .. } => {
-                (*max, *ignore_error)
-            }
+        let max = match named {
+            CachePlace::Registry { max, .. } | CachePlace::Local { max, .. } => *max,
             CachePlace::Inline => continue,
         };
-        let Some(place) = place(named)? else { continue };
         let used: Vec<&Used> = site.used.iter().filter(|used| max || used.in_image).collect();
         let diff_ids = layers_of(&used);
-        let value = pool.alone(&format!("exporting cache to {place}"), |reporter| {
-            let written = bring(site, &diff_ids, reporter).and_then(|()| {
-                diff_ids.iter().try_for_each(|layer| layers::pack_up(store, layer).map(drop))?;
-                let make = |parts: &[Part]| {
-                    let layers: Vec<_> = diff_ids.iter().cloned().zip(parts.iter().cloned()).collect();
-                    Ok(serde_json::to_vec(&config(&used, &layers)?)?)
-                };
-                image::write_artifact(store, &place, &diff_ids, KIND, &make, access, &Pulling::new(reporter))
-            });
-            match written {
-                Err(error) if ignore_error => Ok(Value::from(format!("{error:#}"))),
-                written => written.map(|()| Value::Null).with_context(|| format!("cannot write the cache `{place}`")),
-            }
+        export(named, "cache", pool, &|place, reporter| {
+            bring(site, &diff_ids, reporter)?;
+            diff_ids.iter().try_for_each(|layer| layers::pack_up(store, layer).map(drop))?;
+            let make = |parts: &[Part]| {
+                let layers: Vec<_> = diff_ids.iter().cloned().zip(parts.iter().cloned()).collect();
+                Ok(serde_json::to_vec(&config(&used, &layers)?)?)
+            };
+            image::write_artifact(store, place, &diff_ids, KIND, &make, access, &Pulling::new(reporter))
         })?;
-        if let Some(error) = value.as_str() {
-            let text = format!("cannot write the cache `{place}`: {error}");
-            pool.tell(Event::Warning { text: &text, excerpt: None });
-        }
+    }
+    Ok(())
+}
+
+/// Write something to a place, in a worker. One that cannot be written is an error, or told of, as its option says.
+pub fn export(
+    named: &CachePlace,
+    what: &str,
+    pool: &mut Pool<'_>,
+    write: &dyn Fn(&Place, &Reporter) -> Result<()>,
+) -> Result<()> {
+    let ignore_error = match named {
+        CachePlace::Registry { ignore_error, .. } | CachePlace::Local { ignore_error, .. } => *ignore_error,
+        CachePlace::Inline => false,
+    };
+    let Some(place) = place(named)? else { return Ok(()) };
+    let value = pool.alone(&format!("exporting {what} to {place}"), |reporter| match write(&place, reporter) {
+        Err(error) if ignore_error => Ok(Value::from(format!("{error:#}"))),
+        written => written.map(|()| Value::Null).with_context(|| format!("cannot write the {what} `{place}`")),
+    })?;
+    if let Some(error) = value.as_str() {
+        let text = format!("cannot write the {what} `{place}`: {error}");
+        pool.tell(Event::Warning { text: &text, excerpt: None });
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::store::StepResult;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
 /// The version of what keys are made of: results of another are not found.
@@ -31,6 +31,10 @@ pub struct Site<'a> {
     pub used: Vec<Used>,
     /// The steps that the image of this platform stands on.
     pub in_image: HashSet<StepId>,
+    /// The steps whose files other steps read.
+    pub read: HashSet<StepId>,
+    /// The ids of all cache mounts that steps ask for.
+    pub caches: BTreeSet<String>,
 }
 
 /// The result of a step, and the keys by which it is found.

@@ -67,7 +67,7 @@ pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
     let mut plan = OverlayPlan { lower, data: None, upper, work, volatile: config.remove, helper };
     let driver = match engine.driver()? {
         // What the container has changed is where the driver of its first start has put it.
-        _ if container.dir.join("rootfs").exists() => Driver::Copy,
+        _ if copied(container).exists() => Driver::Copy,
         Driver::Copy if plan.upper.exists() => Driver::Overlay,
         driver => driver,
     };
@@ -103,6 +103,15 @@ pub fn prepare(engine: &Engine, container: &Container) -> Result<Prepared> {
                 _ => Prepared::Folder(container.dir.join("root"), Some(plan)),
             })
         }
+    }
+}
+
+/// Where the whole root is, if it is a copy.
+fn copied(container: &Container) -> PathBuf {
+    match &container.config.root {
+        // It outlives the container.
+        RootSource::Layers { folder, .. } => folder.join("rootfs"),
+        _ => container.dir.join("rootfs"),
     }
 }
 
@@ -151,9 +160,9 @@ fn make_dir(path: &Path) -> Result<()> {
 
 /// The whole root as a copy of its own, made once; it appears under its name when it is complete.
 fn copy(engine: &Engine, container: &Container, plan: &OverlayPlan) -> Result<Prepared> {
-    let rootfs = container.dir.join("rootfs");
+    let rootfs = copied(container);
     if !rootfs.exists() {
-        let partial = container.dir.join("rootfs.partial");
+        let partial = rootfs.with_extension("partial");
         crate::base::fs::remove_tree(&partial)?;
         make_dir(&partial)?;
         crate::store::copy_layers(plan, &partial).context("cannot copy the image's layers")?;

@@ -1,6 +1,7 @@
 //! What a tree changes of the layers below it: added, changed, deleted.
 
-use super::pack::OPAQUE;
+use super::archive::Record;
+use super::pack::{OPAQUE, records_of};
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
@@ -155,7 +156,7 @@ fn hidden(lower: &[OwnedFd], path: &[u8], upper: &OwnedFd, found: &mut Vec<Chang
 }
 
 /// What `new` changes of `old`, two whole trees. Sorted by path. A file is changed if its size, time of change, owner,
-/// mode, kind or target differs; its content is not read.
+/// mode, kind, target or extended attributes differ; its content is not read.
 pub fn changes_between(old: &Path, new: &Path) -> Result<Vec<Change>> {
     let open = |path: &Path| {
         rustix::fs::open(path, FOLDER, Mode::empty()).with_context(|| format!("cannot open `{}`", path.display()))
@@ -187,8 +188,8 @@ pub fn changes_between(old: &Path, new: &Path) -> Result<Vec<Change>> {
             };
             match &was {
                 None => found.push(Change { path: path.clone(), kind: Kind::Added }),
-                Some(was) if facts(was) != facts(&is) => found.push(Change { path: path.clone(), kind: Kind::Changed }),
-                Some(_) => {}
+                Some(was) if facts(was) == facts(&is) && same_attributes(old.as_ref(), &new, &name, &is)? => {}
+                Some(_) => found.push(Change { path: path.clone(), kind: Kind::Changed }),
             }
             if folder(&is) {
                 let open = |parent: &OwnedFd| rustix::fs::openat(parent, name.as_slice(), FOLDER, Mode::empty());
@@ -199,6 +200,19 @@ pub fn changes_between(old: &Path, new: &Path) -> Result<Vec<Change>> {
     }
     with_parents(&mut found);
     Ok(found)
+}
+
+/// Whether a file or folder that is in both has the same extended attributes: capabilities change no time that counts.
+fn same_attributes(old: Option<&OwnedFd>, new: &OwnedFd, name: &[u8], is: &rustix::fs::Stat) -> Result<bool> {
+    let kind = FileType::from_raw_mode(is.st_mode);
+    let Some(old) = old.filter(|_| matches!(kind, FileType::RegularFile | FileType::Directory)) else {
+        return Ok(true);
+    };
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let records = |folder: &OwnedFd| -> Result<BTreeSet<Record>> {
+        Ok(records_of(&rustix::fs::openat(folder, name, flags, Mode::empty())?)?.into_iter().collect())
+    };
+    Ok(records(old)? == records(new)?)
 }
 
 /// A folder in which something changed has changed, as an overlay has it.

@@ -38,6 +38,13 @@ pub struct PackOptions<'a> {
     pub deleted: &'a [Vec<u8>],
 }
 
+impl Default for PackOptions<'_> {
+    /// All of a tree, as it is.
+    fn default() -> Self {
+        Self { owner: &|uid, gid| (uid, gid), skip: &|_| false, top: false, whiteouts: false, deleted: &[] }
+    }
+}
+
 /// Write all below `root` as a tar archive, to its end.
 ///
 /// The caller is root in its namespace. Errors: an I/O error of either side.

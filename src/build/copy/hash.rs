@@ -16,14 +16,22 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// A file of a memory larger than this is of somebody else.
 const MAX_MEMORY: u64 = 1 << 30;
 /// A file that changed so short a time before it was looked at may have changed again since, within the same tick of
 /// the kernel's clock: nanoseconds.
 const RACY: i64 = 50_000_000;
+
+/// Files up to this size are kept in memory once they were read, bytes: opening a file costs more than copying it.
+const SMALL: u64 = 64 << 10;
+/// No more are kept than this together, bytes.
+const ROOM: u64 = 64 << 20;
+/// So few files are not worth another thread.
+const FEW: usize = 8;
 
 /// Digests of earlier builds.
 pub struct Memory {
@@ -78,30 +86,43 @@ fn parse(line: &str) -> Option<([i64; 7], Digest)> {
     Some((seen, Digest::parse(&format!("sha256:{}", words.next()?))?))
 }
 
-/// Find the digest of each file's content, several at once.
+/// Find the digest of each file's content, several at once. Small files are kept as they are read.
 pub fn hash(picture: &mut Picture<'_>, trees: &[&Tree], memory: Option<&Memory>) -> Result<()> {
     let mut left: Vec<&mut Item> = Vec::new();
     for item in picture.items.values_mut() {
         let ItemKind::File { from, digest, .. } = &mut item.kind else { continue };
-        *digest = match from {
+        let known = match from {
             Content::Bytes(bytes) => Some(Digest::of(bytes)),
+            Content::Tree { ours: true, .. } => None,
             Content::Tree { seen, .. } => memory.and_then(|memory| memory.known.get(seen).cloned()),
         };
-        if digest.is_none() {
-            left.push(item);
+        match known {
+            Some(_) => *digest = known,
+            None => left.push(item),
         }
     }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(left.len());
+    read(left, trees)
+}
+
+/// Read the small files that are not here yet, several at once, so that an archive of them is written from memory.
+pub fn fetch_small(picture: &mut Picture<'_>, trees: &[&Tree]) -> Result<()> {
+    let small = |item: &&mut Item| match &item.kind {
+        ItemKind::File { from: Content::Tree { kept: None, .. }, size, .. } => *size <= SMALL,
+        _ => false,
+    };
+    read(picture.items.values_mut().filter(small).collect(), trees)
+}
+
+fn read(items: Vec<&mut Item>, trees: &[&Tree]) -> Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len() / FEW + 1);
     let next = AtomicUsize::new(0);
-    let slots: Vec<std::sync::Mutex<&mut Item>> = left.into_iter().map(std::sync::Mutex::new).collect();
+    let slots: Vec<std::sync::Mutex<&mut Item>> = items.into_iter().map(std::sync::Mutex::new).collect();
+    let room = AtomicU64::new(ROOM);
     let work = || -> Result<()> {
         let mut piece = vec![0; 256 << 10];
         while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut item = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let ItemKind::File { from: Content::Tree { tree, path, .. }, digest, .. } = &mut item.kind else {
-                continue;
-            };
-            *digest = Some(digest_of(trees, *tree, path, &mut piece)?);
+            read_one(&mut item, trees, &mut piece, &room)?;
         }
         Ok(())
     };
@@ -115,16 +136,40 @@ pub fn hash(picture: &mut Picture<'_>, trees: &[&Tree], memory: Option<&Memory>)
     })
 }
 
-fn digest_of(trees: &[&Tree], tree: usize, path: &Path, piece: &mut [u8]) -> Result<Digest> {
-    let mut file = open(trees, tree, path)?;
+/// Read one file: its digest, all of it if it is small and there is room, and what it has of extended attributes.
+fn read_one(item: &mut Item, trees: &[&Tree], piece: &mut [u8], room: &AtomicU64) -> Result<()> {
+    let Item { kind, meta } = item;
+    let ItemKind::File { from: Content::Tree { tree, path, ours, kept, .. }, digest, size } = kind else {
+        return Ok(());
+    };
+    let deed = || format!("cannot read `{}`", path.display());
+    let file = OwnedFd::from(open(trees, *tree, path)?);
+    if *ours {
+        meta.records = crate::store::records_of(&file).with_context(deed)?;
+    }
+    let mut file = File::from(file);
+    let take = |left: u64| left.checked_sub(*size);
+    let keep = *size <= SMALL && room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+    let mut all = Vec::with_capacity(if keep { *size as usize } else { 0 });
     let mut hasher = Hasher::new(Algorithm::Sha256);
     loop {
-        let count = file.read(piece).with_context(|| format!("cannot read `{}`", path.display()))?;
-        match piece.get(..count).unwrap_or_default() {
-            [] => return Ok(hasher.finish()),
-            bytes => hasher.update(bytes),
+        let count = file.read(piece).with_context(deed)?;
+        let bytes = piece.get(..count).unwrap_or_default();
+        if bytes.is_empty() {
+            break;
+        }
+        hasher.update(bytes);
+        if keep {
+            all.extend_from_slice(bytes);
         }
     }
+    let found = hasher.finish();
+    if digest.as_ref().is_some_and(|digest| *digest != found) {
+        return Err(fault(Kind::Other, format!("`{}` changed while it was copied", path.display())));
+    }
+    *digest = Some(found);
+    *kept = keep.then_some(all);
+    Ok(())
 }
 
 /// Open a file of a tree for reading: a regular file that no link leads to, or an error.

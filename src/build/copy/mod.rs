@@ -28,8 +28,8 @@ use source::{Owners, Source};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// Copy files, unless it is known what that makes.
-pub fn copy(site: &Site<'_>, step: &Step, op: &CopyOp, reporter: &Reporter) -> Result<Known> {
+/// Copy files, unless it is known what that makes. The layer is kept as `keep` says.
+pub fn copy(site: &Site<'_>, step: &Step, op: &CopyOp, keep: Keep, reporter: &Reporter) -> Result<Known> {
     let temp = TempDir::new(&site.engine.dirs)?;
     own_mounts()?;
     let base = match op.link {
@@ -40,10 +40,33 @@ pub fn copy(site: &Site<'_>, step: &Step, op: &CopyOp, reporter: &Reporter) -> R
         Files::Context(number) => Tree::folder(&context(site, *number)?.path)?,
         Files::Base(base) => view(site, base, &temp, "from", reporter)?,
     };
-    let exclude = Patterns::of(op.exclude.iter().map(String::as_str))?;
-    let source = source(site, op, &from, &exclude)?;
-    let mut found = Vec::new();
     let mut fetched = Fetched { site, op, temp: &temp, archives: Vec::new(), folders: Vec::new() };
+    let mut picture = select(site, op, &from, base.as_ref(), &mut fetched, reporter)?;
+    let Fetched { archives, folders, .. } = fetched;
+    let trees: Vec<&Tree> =
+        std::iter::once(&from).chain(&archives).chain(folders.iter().map(|folder| &folder.tree)).collect();
+    let memory = matches!(op.from, Files::Context(_)).then(|| {
+        Memory::open(&site.engine.dirs.data, &format!("{}\n{:?}{}", from.path.display(), op.sources, op.dest))
+    });
+    hash::hash(&mut picture, &trees, memory.as_ref())?;
+    if let Some(memory) = &memory {
+        let _ = memory.keep(&picture);
+    }
+    finish(site, step, picture, &trees, keep, reporter)
+}
+
+/// What a copy takes, and where it goes.
+fn select<'a>(
+    site: &Site<'_>,
+    op: &CopyOp,
+    from: &Tree,
+    base: Option<&'a Tree>,
+    fetched: &mut Fetched<'_>,
+    reporter: &Reporter,
+) -> Result<Picture<'a>> {
+    let exclude = Patterns::of(op.exclude.iter().map(String::as_str))?;
+    let source = source(site, op, from, &exclude)?;
+    let mut found = Vec::new();
     for pattern in &op.sources {
         for one in select::find(&source, pattern, op.parents)? {
             if !fetched.unpack_from(&source, &one)? {
@@ -52,17 +75,14 @@ pub fn copy(site: &Site<'_>, step: &Step, op: &CopyOp, reporter: &Reporter) -> R
         }
     }
     op.remote.iter().try_for_each(|url| fetched.fetch(url, reporter))?;
-    let Fetched { archives, folders, .. } = fetched;
-    let trees: Vec<&Tree> =
-        std::iter::once(&from).chain(&archives).chain(folders.iter().map(|folder| &folder.tree)).collect();
-    let mut picture = Picture::new(base.as_ref());
+    let mut picture = Picture::new(base);
     let chmod = op.chmod.as_deref().map(Chmod::parse).transpose()?;
     let mode = |mode: u32, folder: bool| chmod.as_ref().map_or(mode, |chmod| chmod.apply(mode, folder));
     let mut selection = Selection {
-        dest: base.as_ref().map_or_else(|| PathBuf::from(&op.dest), |base| base.real_path(Path::new(&op.dest))),
+        dest: base.map_or_else(|| PathBuf::from(&op.dest), |base| base.real_path(Path::new(&op.dest))),
         picture: &mut picture,
         into_folder: op.dest.ends_with('/'),
-        owner: op.chown.as_deref().map(|text| owner(base.as_ref(), text)).transpose()?,
+        owner: op.chown.as_deref().map(|text| owner(base, text)).transpose()?,
         mode: &mode,
         linked: HashMap::new(),
     };
@@ -70,28 +90,21 @@ pub fn copy(site: &Site<'_>, step: &Step, op: &CopyOp, reporter: &Reporter) -> R
         selection.picture.make_folders(&selection.dest, selection.owner.unwrap_or_default())?;
     }
     found.iter().try_for_each(|one| selection.add(&source, one))?;
-    for (number, tree) in archives.iter().enumerate() {
-        let name = "the archive".to_owned();
-        selection.add_all(&Source { number: number + 1, name, owners: Owners::Kept, ..whole(tree) })?;
+    let mut number = 0;
+    for tree in &fetched.archives {
+        number += 1;
+        selection.add_all(&Source { number, name: "the archive".to_owned(), owners: Owners::Kept, ..whole(tree) })?;
     }
-    for (number, folder) in folders.iter().enumerate() {
-        let source = Source { number: archives.len() + number + 1, ..whole(&folder.tree) };
+    for folder in &fetched.folders {
+        number += 1;
+        let source = Source { number, ..whole(&folder.tree) };
         match &folder.file {
             Some(name) => select::find(&source, name, false)?.iter().try_for_each(|one| selection.add(&source, one))?,
             None => selection.add_all(&source)?,
         }
     }
-    for (name, content) in &op.inline {
-        selection.inline(name, content.as_bytes())?;
-    }
-    let memory = matches!(op.from, Files::Context(_)).then(|| {
-        Memory::open(&site.engine.dirs.data, &format!("{}\n{:?}{}", from.path.display(), op.sources, op.dest))
-    });
-    hash::hash(&mut picture, &trees, memory.as_ref())?;
-    if let Some(memory) = &memory {
-        let _ = memory.keep(&picture);
-    }
-    finish(site, step, &picture, &trees, reporter)
+    op.inline.iter().try_for_each(|(name, content)| selection.inline(name, content.as_bytes()))?;
+    Ok(picture)
 }
 
 /// The files of a stage or an image.
@@ -104,7 +117,14 @@ fn view(site: &Site<'_>, base: &Base, temp: &TempDir, name: &str, reporter: &Rep
 }
 
 /// Make the layer of a picture, unless it is known.
-fn finish(site: &Site<'_>, step: &Step, picture: &Picture<'_>, trees: &[&Tree], reporter: &Reporter) -> Result<Known> {
+fn finish(
+    site: &Site<'_>,
+    step: &Step,
+    mut picture: Picture<'_>,
+    trees: &[&Tree],
+    keep: Keep,
+    reporter: &Reporter,
+) -> Result<Known> {
     let store = &site.engine.store;
     let key = site.content_key(step, &[picture.digest()])?;
     let _lock = store.lock_result(&key)?;
@@ -120,10 +140,9 @@ fn finish(site: &Site<'_>, step: &Step, picture: &Picture<'_>, trees: &[&Tree], 
     let result = if picture.items.is_empty() {
         StepResult::new(None, 0, newest, &step.name)
     } else {
-        let write = |out: &mut dyn std::io::Write| write::write(picture, trees, epoch, latest, out);
-        // Whoever reads its files unpacks it; mostly it has been there before.
-        let layer =
-            write_layer(store, "of the files", Keep::Packed, write).context("cannot write the layer of the files")?;
+        hash::fetch_small(&mut picture, trees)?;
+        let write = |out: &mut dyn std::io::Write| write::write(&picture, trees, epoch, latest, out);
+        let layer = write_layer(store, "of the files", keep, write).context("cannot write the layer of the files")?;
         StepResult::new(Some(layer.diff_id), picture.size(), newest, &step.name)
     };
     store.keep_result(&key, &result)?;
@@ -131,7 +150,7 @@ fn finish(site: &Site<'_>, step: &Step, picture: &Picture<'_>, trees: &[&Tree], 
 }
 
 /// Make a working folder, unless it is there.
-pub fn folder(site: &Site<'_>, step: &Step, op: &FolderOp, reporter: &Reporter) -> Result<Known> {
+pub fn folder(site: &Site<'_>, step: &Step, op: &FolderOp, keep: Keep, reporter: &Reporter) -> Result<Known> {
     let temp = TempDir::new(&site.engine.dirs)?;
     own_mounts()?;
     let base = view(site, &step.base, &temp, "base", reporter)?;
@@ -141,7 +160,7 @@ pub fn folder(site: &Site<'_>, step: &Step, op: &FolderOp, reporter: &Reporter) 
         let user = user::resolve(&base.root, &op.user).context("cannot find the owner of the working folder")?;
         picture.make_folders(&path, (user.uid, user.gid))?;
     }
-    finish(site, step, &picture, &[], reporter)
+    finish(site, step, picture, &[], keep, reporter)
 }
 
 impl Selection<'_, '_> {

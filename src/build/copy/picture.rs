@@ -6,7 +6,7 @@ use crate::build::tree::Tree;
 use crate::store::{EntryMeta, Record};
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -56,6 +56,11 @@ pub enum Content {
         path: PathBuf,
         /// Tells the file as it was seen from any other: device, inode, size, times.
         seen: [i64; 7],
+        /// The file is the store's, or the step's own: nobody changes it, and what archives hold of its extended
+        /// attributes is to be copied.
+        ours: bool,
+        /// All of a small file, once it was read.
+        kept: Option<Vec<u8>>,
     },
     /// Here.
     Bytes(Vec<u8>),
@@ -67,12 +72,14 @@ pub struct Picture<'a> {
     base: Option<&'a Tree>,
     /// The entries.
     pub items: BTreeMap<Vec<u8>, Item>,
+    /// Those folders that the base does not have: it has nothing in them either.
+    new: HashSet<Vec<u8>>,
 }
 
 impl<'a> Picture<'a> {
     /// An empty one.
     pub fn new(base: Option<&'a Tree>) -> Self {
-        Self { base, items: BTreeMap::new() }
+        Self { base, items: BTreeMap::new(), new: HashSet::new() }
     }
 
     /// Whether there is a folder at this path, here or below.
@@ -92,6 +99,7 @@ impl<'a> Picture<'a> {
         let here = self.items.get(&key).map(|item| matches!(item.kind, ItemKind::Folder));
         let there = match here {
             Some(is_folder) => Some(is_folder),
+            None if self.new.contains(parent(&key)) => None,
             None => self.below(path).map(|stat| is_folder(&stat)),
         };
         match there {
@@ -102,6 +110,9 @@ impl<'a> Picture<'a> {
                 Err(fault(Kind::Usage, format!("cannot copy a folder over the file `{}`", path.display())))
             }
             _ => {
+                if folder && there.is_none() {
+                    self.new.insert(key.clone());
+                }
                 self.items.insert(key, item);
                 Ok(())
             }
@@ -210,6 +221,11 @@ pub fn look(folder: impl AsFd, name: &OsStr) -> rustix::io::Result<Stat> {
 /// Whether it is a folder.
 pub fn is_folder(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+}
+
+/// The key of the folder that an entry is in.
+fn parent(key: &[u8]) -> &[u8] {
+    key.iter().rposition(|byte| *byte == b'/').and_then(|at| key.get(..at)).unwrap_or_default()
 }
 
 /// A path below `/` as entries have it.

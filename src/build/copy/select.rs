@@ -202,14 +202,13 @@ impl Selection<'_, '_> {
         dest: &Path,
     ) -> Result<Option<Item>> {
         let name = path.file_name().unwrap_or_default();
-        let mut records = Vec::new();
         if stat.st_nlink > 1 {
             let place = (stat.st_dev, stat.st_ino);
             let own = dest.strip_prefix("/").unwrap_or(dest).as_os_str().as_bytes().to_vec();
             match self.linked.get(&place) {
                 Some(first) if *first != own && self.picture.items.contains_key(first) => {
                     let kind = ItemKind::Link(first.clone());
-                    return Ok(Some(Item { kind, meta: self.meta(source, meta_of(stat, records), false) }));
+                    return Ok(Some(Item { kind, meta: self.meta(source, meta_of(stat, Vec::new()), false) }));
                 }
                 _ => drop(self.linked.insert(place, own)),
             }
@@ -217,10 +216,6 @@ impl Selection<'_, '_> {
         let device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                if source.owners == Owners::Kept {
-                    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-                    records = crate::store::records_of(&rustix::fs::openat(parent, name, flags, Mode::empty())?)?;
-                }
                 let seen = [
                     stat.st_dev as i64,
                     stat.st_ino as i64,
@@ -230,7 +225,8 @@ impl Selection<'_, '_> {
                     stat.st_ctime,
                     stat.st_ctime_nsec as i64,
                 ];
-                let from = Content::Tree { tree: source.number, path: path.to_owned(), seen };
+                let ours = source.owners == Owners::Kept;
+                let from = Content::Tree { tree: source.number, path: path.to_owned(), seen, ours, kept: None };
                 ItemKind::File { from, size: u64::try_from(stat.st_size).unwrap_or(0), digest: None }
             }
             FileType::Symlink => {
@@ -241,7 +237,7 @@ impl Selection<'_, '_> {
             FileType::Fifo => ItemKind::Fifo,
             _ => return Ok(None),
         };
-        let mut meta = self.meta(source, meta_of(stat, records), false);
+        let mut meta = self.meta(source, meta_of(stat, Vec::new()), false);
         if matches!(kind, ItemKind::Symlink(_)) {
             meta.mode = 0o777;
         }

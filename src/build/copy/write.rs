@@ -32,17 +32,27 @@ pub fn write(
             ItemKind::Fifo => archive.entry(path, EntryKind::Fifo, &meta)?,
             ItemKind::File { from, size, digest } => {
                 archive.entry(path, EntryKind::File(*size), &meta)?;
-                let mut file: Box<dyn Read> = match from {
-                    Content::Bytes(bytes) => Box::new(bytes.as_slice()),
-                    Content::Tree { tree, path, .. } => Box::new(super::hash::open(trees, *tree, path)?),
-                };
-                let mut hashed = Hashing { file: &mut *file, hasher: Hasher::new(Algorithm::Sha256) };
-                archive.content(&mut hashed, *size)?;
-                let found: Digest = hashed.hasher.finish();
-                // The result goes by what was hashed: another content must not be found under that.
-                if digest.as_ref().is_some_and(|digest| *digest != found) {
-                    let text = format!("`{}` changed while it was copied", path.escape_ascii());
-                    return Err(fault(Kind::Other, text));
+                let changed = || fault(Kind::Other, format!("`{}` changed while it was copied", path.escape_ascii()));
+                match from {
+                    Content::Bytes(bytes) | Content::Tree { kept: Some(bytes), .. } => {
+                        if bytes.len() as u64 != *size {
+                            return Err(changed());
+                        }
+                        archive.content(&mut bytes.as_slice(), *size)?;
+                    }
+                    Content::Tree { tree, path, ours: true, .. } => {
+                        archive.content(&mut super::hash::open(trees, *tree, path)?, *size)?;
+                    }
+                    Content::Tree { tree, path, .. } => {
+                        let mut file = super::hash::open(trees, *tree, path)?;
+                        let mut hashed = Hashing { file: &mut file, hasher: Hasher::new(Algorithm::Sha256) };
+                        archive.content(&mut hashed, *size)?;
+                        let found: Digest = hashed.hasher.finish();
+                        // The result goes by what was hashed: another content must not be found under that.
+                        if digest.as_ref().is_some_and(|digest| *digest != found) {
+                            return Err(changed());
+                        }
+                    }
                 }
             }
         }

@@ -181,10 +181,8 @@ impl Exporter<'_> {
 }
 
 fn pack_files(folder: &Path, out: File) -> Result<()> {
-    let owner = |uid, gid| (uid, gid);
-    let options = PackOptions { owner: &owner, skip: &|_| false, top: false, whiteouts: false, deleted: &[] };
     let mut out = BufWriter::with_capacity(256 << 10, out);
-    pack(folder, &options, &mut out)?;
+    pack(folder, &PackOptions::default(), &mut out)?;
     Ok(out.flush()?)
 }
 

@@ -196,11 +196,12 @@ pub struct Build {
     /// Do not use results that are older: 24h
     #[arg(long, value_name = "DURATION", help_heading = CACHE)]
     pub cache_ttl: Option<String>,
-    /// Fill a cache mount from an archive before the build: ID=FILE
-    #[arg(long, value_name = "ID=FILE", help_heading = CACHE)]
+    /// Fill cache mounts that are not there yet: type=registry,ref=IMAGE (or just IMAGE), or type=local,src=FOLDER; id=ID
+    /// for one of them
+    #[arg(long, value_name = "IMAGE|FIELDS", help_heading = CACHE)]
     pub cache_mount_from: Vec<String>,
-    /// Write a cache mount to an archive after the build: ID=FILE
-    #[arg(long, value_name = "ID=FILE", help_heading = CACHE)]
+    /// Keep cache mounts for others: type=registry,ref=IMAGE or type=local,dest=FOLDER; id=ID for one of them
+    #[arg(long, value_name = "IMAGE|FIELDS", help_heading = CACHE)]
     pub cache_mount_to: Vec<String>,
     /// How many steps run at a time; 0 for as many as can [default: 0]
     #[arg(long, value_name = "NUMBER", help_heading = CACHE)]

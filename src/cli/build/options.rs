@@ -3,7 +3,7 @@
 
 use crate::base::env;
 use crate::base::error::{Fault, Kind};
-use crate::build::{CachePlace, Entitlement, Output, Provenance, Secret, SecretSource, Ssh};
+use crate::build::{CacheMounts, CachePlace, Entitlement, Output, Provenance, Sbom, Secret, SecretSource, Ssh};
 use crate::dockerfile::csv;
 use anyhow::Result;
 use std::path::PathBuf;
@@ -44,6 +44,14 @@ impl<'a> Fields<'a> {
             !is_it
         });
         found
+    }
+
+    /// Take out all fields of one name.
+    fn take_all(&mut self, name: &str) -> Vec<String> {
+        let (found, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.fields).into_iter().partition(|(key, _)| key == name);
+        self.fields = left;
+        found.into_iter().map(|(_, value)| value).collect()
     }
 
     fn boolean(&mut self, name: &str) -> Result<Option<bool>> {
@@ -177,28 +185,48 @@ pub fn cache(text: &str, to: bool) -> Result<CachePlace> {
         Some("max") => true,
         Some(_) => return Err(fields.wrong("`mode` is min or max")),
     };
+    match kind.as_str() {
+        "inline" if to => fields.end("type").map(|()| CachePlace::Inline),
+        kind => place(fields, kind, max, to, "mode, ignore-error"),
+    }
+}
+
+/// `--cache-mount-from` (`to` is false) and `--cache-mount-to`.
+pub fn cache_mounts(text: &str, to: bool) -> Result<CacheMounts> {
+    let flag = if to { "--cache-mount-to" } else { "--cache-mount-from" };
+    if !text.contains('=') {
+        let place = CachePlace::Registry { reference: text.to_owned(), max: false, ignore_error: false };
+        return Ok(CacheMounts { place, ids: Vec::new() });
+    }
+    let mut fields = Fields::parse(flag, text, "type=registry,ref=REGISTRY/NAME:mounts")?;
+    let kind = fields.take(&["type"]).unwrap_or_default();
+    let ids = fields.take_all("id");
+    Ok(CacheMounts { place: place(fields, &kind, false, to, "id, ignore-error")?, ids })
+}
+
+/// Where something is kept for others: what is left of an option.
+fn place(mut fields: Fields<'_>, kind: &str, max: bool, to: bool, more: &str) -> Result<CachePlace> {
     let ignore_error = fields.boolean("ignore-error")?.unwrap_or(false);
     for name in ["oci-mediatypes", "image-manifest"] {
         fields.only(name, true)?;
     }
-    match kind.as_str() {
+    match kind {
         "registry" => {
             let reference = fields.take(&["ref"]).filter(|name| !name.is_empty());
             let reference = reference.ok_or_else(|| fields.wrong("it needs an image: `ref=`"))?;
-            fields.end("type, ref, mode, ignore-error")?;
+            fields.end(&format!("type, ref, {more}"))?;
             Ok(CachePlace::Registry { reference, max, ignore_error })
         }
         "local" => {
             let key = if to { "dest" } else { "src" };
             let path = fields.take(&[key]).filter(|path| !path.is_empty());
             let path = path.ok_or_else(|| fields.wrong(&format!("it needs a folder: `{key}=`")))?;
-            fields.end(&format!("type, {key}, mode, ignore-error"))?;
+            fields.end(&format!("type, {key}, {more}"))?;
             Ok(CachePlace::Local { path: PathBuf::from(path), max, ignore_error })
         }
-        "inline" if to => fields.end("type").map(|()| CachePlace::Inline),
         "" => Err(fields.wrong("it needs a `type=`")),
         other => {
-            let known = if to { "registry, local, inline" } else { "registry, local" };
+            let known = if fields.flag == "--cache-to" { "registry, local, inline" } else { "registry, local" };
             Err(fields.wrong(&format!("box has no cache of type `{}`, but {known}", other.escape_debug())))
         }
     }
@@ -267,13 +295,13 @@ pub fn provenance(text: &str) -> Result<Option<Provenance>> {
     Ok(on.then_some(mode))
 }
 
-/// `--sbom`: box has no scanner, so that only `false` can be honoured.
-pub fn sbom(text: &str) -> Result<Option<String>> {
-    let mut fields = Fields::parse("--sbom", text, "false")?;
-    match on(&mut fields, text)? {
-        true => Err(fields.wrong("box does not scan images for their parts")),
-        false => Ok(None),
-    }
+/// `--sbom`; `None` for `false`.
+pub fn sbom(text: &str) -> Result<Option<Sbom>> {
+    let mut fields = Fields::parse("--sbom", text, "generator=IMAGE, or --sbom true")?;
+    let on = on(&mut fields, text)?;
+    let generator = fields.take(&["generator"]).filter(|image| !image.is_empty());
+    fields.end("generator, disabled")?;
+    Ok(on.then(|| generator.map_or(Sbom::Own, Sbom::Scanner)))
 }
 
 /// `true`, `false`, or fields with `disabled=`.
@@ -365,6 +393,24 @@ mod tests {
     }
 
     #[test]
+    fn cache_mounts_of_others() {
+        check(
+            |text| cache_mounts(text, true),
+            &[
+                ("me/app:m", "place: Registry { reference: \"me/app:m\", max: false, ignore_error: false }, ids: []"),
+                (
+                    "type=local,dest=d,id=a,id=b",
+                    "place: Local { path: \"d\", max: false, ignore_error: false }, ids: [\"a\", \"b\"]",
+                ),
+                ("type=gha", "box has no cache of type `gha`, but registry, local"),
+                ("type=inline", "box has no cache of type `inline`, but registry, local"),
+                ("type=local,src=d", "it needs a folder: `dest=`"),
+                ("type=local,dest=d,mode=max", "there is no field `mode` here, but type, dest, id, ignore-error"),
+            ],
+        );
+    }
+
+    #[test]
     fn attestations() {
         check(
             provenance,
@@ -380,7 +426,13 @@ mod tests {
         );
         check(
             sbom,
-            &[("false", "None"), ("0", "None"), ("true", "box does not scan"), ("generator=x", "box does not scan")],
+            &[
+                ("false", "None"),
+                ("true", "Some(Own)"),
+                ("generator=x", "Some(Scanner(\"x\"))"),
+                ("generator=x,disabled=true", "None"),
+                ("scanner=x", "there is no field `scanner` here, but generator, disabled"),
+            ],
         );
     }
 

@@ -12,7 +12,7 @@ use crate::base::env;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::time;
 use crate::build::context::{named_source, source};
-use crate::build::{BuildRequest, ContextSource, FileSource, NoCache, Output, Provenance, Squash};
+use crate::build::{BuildRequest, CacheMounts, ContextSource, FileSource, NoCache, Output, Provenance, Sbom, Squash};
 use crate::container::request::{PullPolicy, Request};
 use crate::image::ManifestFormat;
 use crate::oci::platform::Platform;
@@ -78,8 +78,8 @@ pub fn of_build(args: &Build) -> Result<BuildRequest> {
         jobs: args.jobs.filter(|jobs| *jobs > 0),
         provenance,
         sbom,
-        cache_mounts_from: mounts("--cache-mount-from", &args.cache_mount_from)?,
-        cache_mounts_to: mounts("--cache-mount-to", &args.cache_mount_to)?,
+        cache_mounts_from: cache_mounts(&args.cache_mount_from, false)?,
+        cache_mounts_to: cache_mounts(&args.cache_mount_to, true)?,
     })
 }
 
@@ -281,20 +281,12 @@ fn outputs(args: &Build) -> Result<Vec<Output>> {
     Ok(all)
 }
 
-/// `ID=FILE`.
-fn mounts(flag: &str, words: &[String]) -> Result<Vec<(String, PathBuf)>> {
-    let split = |word: &String| match word.split_once('=').filter(|(id, file)| !id.is_empty() && !file.is_empty()) {
-        Some((id, file)) => Ok((id.to_owned(), PathBuf::from(file))),
-        None => {
-            let fault = Fault::new(Kind::Usage, format!("`{flag} {}` is not ID=FILE", word.escape_debug()));
-            Err(fault.hint(format!("{flag} /root/.cargo=cargo.tar")).into())
-        }
-    };
-    words.iter().map(split).collect()
+fn cache_mounts(words: &[String], to: bool) -> Result<Vec<CacheMounts>> {
+    words.iter().map(|text| options::cache_mounts(text, to)).collect()
 }
 
 /// `--provenance`, `--sbom` and `--attest`.
-fn attestations(args: &Build) -> Result<(Option<Provenance>, Option<String>)> {
+fn attestations(args: &Build) -> Result<(Option<Provenance>, Option<Sbom>)> {
     let (mut provenance, mut sbom) = (args.provenance.clone(), args.sbom.clone());
     for text in &args.attest {
         let (kind, rest) = text.split_once(',').unwrap_or((text, "true"));
