@@ -57,18 +57,19 @@ pub fn listed(artifact: &Artifact, ids: &[String]) -> Result<Vec<(String, Digest
     Ok(wanted.map(|(row, part)| (row.id, row.diff_id, part)).collect())
 }
 
+/// Errors: [`Kind::Usage`] no step uses a cache that `--cache-mount-to` asks for.
+pub fn check(site: &Site<'_>) -> Result<()> {
+    let mut wanted = site.request.cache_mounts_to.iter().flat_map(|mounts| &mounts.ids);
+    let Some(id) = wanted.find(|id| !site.caches.contains(*id)) else { return Ok(()) };
+    let fault = Fault::new(Kind::Usage, format!("no step of this build uses the cache `{}`", id.escape_debug()));
+    let all: Vec<&str> = site.caches.iter().map(String::as_str).collect();
+    Err(fault.hint(format!("the build's caches: {}", all.join(", "))).into())
+}
+
 /// Write what `--cache-mount-to` names. Each cache is read while no step writes to it.
-///
-/// Errors: [`Kind::Usage`] no step uses a cache that was asked for.
 pub fn write(site: &Site<'_>, pool: &mut Pool<'_>) -> Result<()> {
     let (engine, access) = (site.engine, &site.request.access);
     for wanted in &site.request.cache_mounts_to {
-        if let Some(id) = wanted.ids.iter().find(|id| !site.caches.contains(*id)) {
-            let fault =
-                Fault::new(Kind::Usage, format!("no step of this build uses the cache `{}`", id.escape_debug()));
-            let all: Vec<&str> = site.caches.iter().map(String::as_str).collect();
-            return Err(fault.hint(format!("the build's caches: {}", all.join(", "))).into());
-        }
         let ids = site.caches.iter().filter(|id| wanted.ids.is_empty() || wanted.ids.contains(id));
         let ids: Vec<&String> = ids.filter(|id| cache_mount::folder(&engine.dirs, id).is_dir()).collect();
         shared::export(&wanted.place, "cache mounts", pool, &|place, reporter| {

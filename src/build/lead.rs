@@ -10,7 +10,7 @@ use super::site::{ContextFolder, Known, Made, Site};
 use super::step::{Base, Op, Step, StepId};
 use super::{Built, BuiltImage, cache_mounts, copy, finish, lint, run};
 use crate::base::digest::Digest;
-use crate::base::error::{Kind, fault};
+use crate::base::error::{Fault, Kind, fault};
 use crate::base::temp::TempDir;
 use crate::container::request::PullPolicy;
 use crate::dockerfile::ignore::Patterns;
@@ -40,6 +40,10 @@ pub fn build(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observe
 
 fn lead(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) -> Result<Built> {
     let began = crate::base::time::now();
+    if request.tags.is_empty() && (request.provenance.is_some() || request.sbom.is_some()) {
+        let fault = Fault::new(Kind::Usage, "what is attached to an image needs one with a name");
+        return Err(fault.hint("-t NAME").into());
+    }
     engine.enter()?;
     let _lease = engine.store.lease()?;
     let temp = TempDir::new(&engine.dirs)?;
@@ -198,6 +202,7 @@ fn one(
     site.in_image = shared::steps_of_image(&plan);
     site.read = plan.read();
     site.caches.extend(plan.caches());
+    cache_mounts::check(site)?;
     execute(site, dockerfile, &plan, pool)?;
     finish::image(site, &plan, platform, pool)
 }

@@ -21,6 +21,7 @@ mod layers;
 mod lead;
 pub mod lint;
 mod list;
+mod marks;
 mod outputs;
 mod plan;
 mod pool;

@@ -104,13 +104,6 @@ impl Outcome<'_> {
     /// What is attached to the images.
     fn statements(&self, built: &Built, finished: &[Finished], pool: &mut Pool<'_>) -> Result<Vec<Statement>> {
         let request = self.request;
-        if request.provenance.is_none() && request.sbom.is_none() {
-            return Ok(Vec::new());
-        }
-        if request.tags.is_empty() {
-            let fault = Fault::new(Kind::Usage, "what is attached to an image needs one with a name");
-            return Err(fault.hint("-t NAME").into());
-        }
         let mut all = match request.provenance {
             Some(mode) => self.provenance(mode, built)?,
             None => Vec::new(),

@@ -1,6 +1,7 @@
 //! What a command has changed becomes a layer: the folder in which an overlay has left it above other layers, or a copy
 //! of all files, which is compared with what it was.
 
+use super::marks;
 use super::tree::Tree;
 use crate::base::digest::{Algorithm, Digest, Hasher};
 use crate::image::{Keep, write_layer};
@@ -45,18 +46,12 @@ pub fn seal(
 ) -> Result<Sealed> {
     let (upper, copy) = (changes.join("upper"), changes.join("rootfs"));
     let folder = if driver == Driver::Copy { &copy } else { &upper };
+    if driver == Driver::FuseOverlayfs {
+        marks::translate(folder, base)?;
+    }
     remove_mount_points(folder, base, made, driver)?;
     match driver {
-        Driver::Overlay => adopt(store, folder, times),
-        // Its marks are not those of the kernel's overlay, which layers have.
-        Driver::FuseOverlayfs => {
-            let top = open(CWD, folder.as_os_str())?;
-            match settle(&top, times, &mut 0)? {
-                true => set_time(&top, "", times.epoch, AtFlags::EMPTY_PATH)
-                    .and_then(|()| written(store, |out| pack(folder, &changes_alone(), out))),
-                false => Ok(Sealed { layer: None, size: 0 }),
-            }
-        }
+        Driver::Overlay | Driver::FuseOverlayfs => adopt(store, folder, times),
         Driver::Copy => compared(store, folder, base, times),
     }
 }
@@ -71,7 +66,7 @@ fn adopt(store: &Store, upper: &Path, times: Times) -> Result<Sealed> {
     crate::store::drop_overlay_marks(&top)?;
     set_time(&top, "", times.epoch, AtFlags::EMPTY_PATH)?;
     let mut out = Hashed(Hasher::new(Algorithm::Sha256));
-    pack(upper, &changes_alone(), &mut out)?;
+    pack(upper, &PackOptions { top: true, whiteouts: true, ..PackOptions::default() }, &mut out)?;
     let layer = out.0.finish();
     store.adopt_layer(&layer, upper, size)?;
     Ok(Sealed { layer: Some(layer), size })
@@ -89,18 +84,10 @@ fn compared(store: &Store, copy: &Path, base: &Tree, times: Times) -> Result<Sea
     let kept: BTreeSet<Vec<u8>> = kept.into_iter().map(path).collect();
     settle(&open(CWD, copy.as_os_str())?, times, &mut 0)?;
     let skip = |path: &[u8]| !kept.contains(path);
-    written(store, |out| pack(copy, &PackOptions { skip: &skip, deleted: &gone, ..PackOptions::default() }, out))
-}
-
-/// A layer of an archive.
-fn written(store: &Store, write: impl FnOnce(&mut dyn Write) -> Result<()> + Send) -> Result<Sealed> {
-    let layer = write_layer(store, "of the changes", Keep::Packed, write)?;
+    let layer = write_layer(store, "of the changes", Keep::Packed, |out| {
+        pack(copy, &PackOptions { skip: &skip, deleted: &gone, ..PackOptions::default() }, out)
+    })?;
     Ok(Sealed { layer: Some(layer.diff_id), size: layer.size })
-}
-
-/// An archive of what is above layers.
-fn changes_alone() -> PackOptions<'static> {
-    PackOptions { top: true, whiteouts: true, ..PackOptions::default() }
 }
 
 /// Give all below a folder its time; whether there is anything.

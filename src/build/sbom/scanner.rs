@@ -5,7 +5,7 @@ use super::super::layers::own_tree;
 use super::super::run::execute;
 use super::LIMIT;
 use crate::base::digest::Digest;
-use crate::base::error::{Kind, fault};
+use crate::base::error::{Kind, fault, kind};
 use crate::base::temp::TempDir;
 use crate::container::mounts::{Mount, Source as MountSource};
 use crate::container::request::{LogDriver, PullPolicy, Request, Source};
@@ -51,7 +51,11 @@ pub fn scan(engine: &Engine, scanner: &str, layers: &[Digest], run: &Request) ->
     request.mounts.extend([from, Mount::new(MountSource::Bind { source: out.clone() }, TO)]);
     (request.remove, request.quiet) = (true, true);
     (request.pull, request.log_driver) = (PullPolicy::Never, LogDriver::None);
-    execute(engine, request).with_context(|| format!("the scanner `{scanner}` failed"))?;
+    // The code of the scanner's own end is not the build's.
+    execute(engine, request).map_err(|error| match kind(&error) {
+        Kind::CommandFailed(_) => fault(Kind::Other, format!("the scanner `{scanner}` failed: {error:#}")),
+        _ => error.context(format!("cannot run the scanner `{scanner}`")),
+    })?;
     documents(&out)
 }
 

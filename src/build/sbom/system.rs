@@ -40,7 +40,7 @@ pub fn packages(tree: &Tree) -> Result<Vec<Package>> {
     match RPM.iter().find(|folder| RPM_FILES.iter().any(|file| is_there(&format!("{folder}/{file}")))) {
         Some(folder) => {
             let text = format!("cannot tell what is in the image: box does not read rpm's database in `{folder}`");
-            Err(Fault::new(Kind::Host, text).hint("--sbom generator=docker/buildkit-syft-scanner").into())
+            Err(Fault::new(Kind::Host, text).hint("--sbom=generator=docker/buildkit-syft-scanner").into())
         }
         None => Ok(found),
     }

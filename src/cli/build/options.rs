@@ -30,7 +30,9 @@ impl<'a> Fields<'a> {
 
     fn wrong(&self, what: &str) -> anyhow::Error {
         let text = format!("`{} {}`: {what}", self.flag, self.text.escape_debug());
-        Fault::new(Kind::Usage, text).hint(format!("{} {}", self.flag, self.example)).into()
+        // An option whose value may be left out has it behind an equals sign.
+        let gap = if self.example.starts_with('=') { "" } else { " " };
+        Fault::new(Kind::Usage, text).hint(format!("{}{gap}{}", self.flag, self.example)).into()
     }
 
     /// Take a field out; the last one wins.
@@ -281,7 +283,7 @@ pub fn entitlement(text: &str) -> Result<Entitlement> {
 
 /// `--provenance`; `None` for `false`.
 pub fn provenance(text: &str) -> Result<Option<Provenance>> {
-    let mut fields = Fields::parse("--provenance", text, "mode=max")?;
+    let mut fields = Fields::parse("--provenance", text, "=mode=max")?;
     let on = on(&mut fields, text)?;
     let mode = match fields.take(&["mode"]).as_deref() {
         None | Some("min") => Provenance::Min,
@@ -297,7 +299,7 @@ pub fn provenance(text: &str) -> Result<Option<Provenance>> {
 
 /// `--sbom`; `None` for `false`.
 pub fn sbom(text: &str) -> Result<Option<Sbom>> {
-    let mut fields = Fields::parse("--sbom", text, "generator=IMAGE, or --sbom true")?;
+    let mut fields = Fields::parse("--sbom", text, "=generator=IMAGE")?;
     let on = on(&mut fields, text)?;
     let generator = fields.take(&["generator"]).filter(|image| !image.is_empty());
     fields.end("generator, disabled")?;

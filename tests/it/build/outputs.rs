@@ -120,8 +120,7 @@ fn provenance_is_attached_as_buildkit_does() {
     assert!(definition["resolvedDependencies"][0]["uri"].as_str().unwrap().starts_with("pkg:docker/t@"));
     // The name runs as ever.
     assert_eq!(env.box_(&["run", "--rm", "--network", "none", &name, "cat", "/sub/file"]).ok(), "content");
-    env.box_(&["build", "-q", "--provenance", "c"]).fails(125).says("an image with a name").hints("-t NAME");
-    env.box_(&["build", "--sbom=true", "c"]).fails(125).says("box does not scan images");
+    env.box_(&["build", "-q", "--provenance", "c"]).fails(125).says("one with a name").hints("-t NAME");
     env.box_(&["build", "-q", "--sbom=false", "--attest", "type=provenance,disabled=true", "c"]).ok();
 }
 
@@ -143,4 +142,23 @@ fn several_platforms_make_a_list() {
     env.box_(&["build", "--iidfile", "id", "--platform", "linux/amd64,linux/arm64", "c"])
         .fails(125)
         .says("`--iidfile`");
+}
+
+#[test]
+fn results_are_added_to_a_list() {
+    let env = TestEnv::new();
+    context(&env, "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /arch\n", &[("amd64", "a"), ("arm64", "b")]);
+    let rows = |list: &str| {
+        let found = env.box_(&["manifest", "inspect", list]).json();
+        let rows = found["manifests"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["platform"]["architecture"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    env.box_(&["build", "-q", "--manifest", "list", "--platform", "linux/arm64", "c"]).ok();
+    assert_eq!(rows("list"), ["arm64"]);
+    // Another build adds to it, under a name of its own.
+    env.box_(&["build", "-q", "--manifest", "list", "-t", "app", "--platform", "linux/amd64", "c"]).ok();
+    assert_eq!(rows("list"), ["arm64", "amd64"]);
+    let names = env.box_(&["images", "--format", "{{.Repository}}"]).ok();
+    assert!(names.contains("localhost/app") && names.contains("localhost/list") && !names.contains("none"), "{names}");
+    env.box_(&["build", "-q", "--manifest", "app", "c"]).fails(125).says("there is an image `localhost/app:latest`");
 }

@@ -96,3 +96,60 @@ fn a_cache_that_cannot_be_had_is_told() {
     let (_, shown) = build(&env, &["--cache-to", "type=local,dest=file/below,ignore-error=true"]);
     assert!(shown.contains("cannot write the cache `file/below`"), "{shown}");
 }
+
+/// A server of another maker's, over TLS.
+#[test]
+fn debians_registry_keeps_results_and_cache_mounts() {
+    let one = TestEnv::with_image();
+    let Some(server) = crate::interop::start(&one, false) else { skip!("docker-registry or openssl is missing") };
+    let two = TestEnv::with_image();
+    let trusted = format!("config/containers/certs.d/{}/ca.crt", server.host);
+    two.file(&trusted, std::fs::read(one.base.join(&trusted)).unwrap());
+    let dockerfile = "FROM t AS builder\nCOPY a /a\n\
+        RUN --mount=type=cache,target=/keep [\"write\", \"/keep/word\", \"kept\"]\n\
+        FROM t\nCOPY --from=builder /a /b\nRUN [\"true\"]\n";
+    for env in [&one, &two] {
+        context(env, dockerfile, &[("a", "one")]);
+    }
+    let there = |name: &str| format!("{}/team/{name}", server.host);
+    let to = format!("type=registry,ref={},mode=max", there("cache:1"));
+    let (id, shown) = build(&one, &["--cache-to", &to, "--cache-mount-to", &there("mounts:1")]);
+    assert_eq!(cached(&shown), (0, 4), "{shown}");
+    let (same, shown) = build(&two, &["--cache-from", &there("cache:1")]);
+    assert_eq!((cached(&shown), same), ((4, 4), id), "{shown}");
+    // What came is known from now on.
+    let (_, shown) = build(&two, &[]);
+    assert_eq!(cached(&shown).0, 3, "but for the cache mount's step, which left no layer behind: {shown}");
+}
+
+#[test]
+fn cache_mounts_go_to_another_machine() {
+    let registry = Registry::start();
+    let dockerfile = "FROM t\nRUN --mount=type=cache,target=/keep [\"write\", \"/keep/word\", \"kept\"]\n\
+        RUN --mount=type=cache,id=other,target=/o,uid=7,mode=0750 [\"write\", \"/o/x\", \"o\"]\n";
+    let look = "FROM t\nRUN --mount=type=cache,target=/keep [\"cat\", \"/keep/word\"]\n";
+    let (one, two) = (other(&registry, dockerfile), other(&registry, look));
+    let (name, folder) = (registry.name("team/mounts"), one.base.join("mounts").display().to_string());
+    build(&one, &["--cache-mount-to", &name, "--cache-mount-to", &format!("type=local,dest={folder},id=/keep")]);
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&registry.manifest("team/mounts", "latest").unwrap().bytes).unwrap();
+    assert_eq!(manifest["config"]["mediaType"], "application/vnd.box.cachemounts.v1+json");
+    assert_eq!(manifest["layers"].as_array().unwrap().len(), 2);
+    // Without it there is nothing; with it there is, and what is there already stays.
+    two.box_(&["build", "--network", "none", "c"]).fails(1);
+    two.box_(&["builder", "prune", "-a", "-f"]).ok();
+    let (_, shown) = build(&two, &["--cache-mount-from", &name]);
+    assert!(shown.contains(" kept"), "{shown}");
+    context(&two, &dockerfile.replace("kept", "newer"), &[]);
+    build(&two, &[]);
+    context(&two, look, &[]);
+    let (_, shown) = build(&two, &["--no-cache", "--cache-mount-from", &format!("type=local,src={folder}")]);
+    assert!(shown.contains(" newer"), "{shown}");
+    // Only those that are asked for come.
+    let three = other(&registry, look);
+    let words =
+        ["build", "--network", "none", "--cache-mount-from", &format!("type=registry,ref={name},id=other"), "c"];
+    three.box_(&words).fails(1);
+    let words = ["build", "--network", "none", "--cache-mount-to", "type=local,dest=d,id=none", "c"];
+    two.box_(&words).fails(125).says("no step of this build uses the cache `none`").hints("/keep");
+}
