@@ -51,9 +51,9 @@ pub fn list(engine: &Engine) -> Vec<Summary> {
 /// Those of [`list`] that a monitor works on: running, paused, restarting.
 pub fn list_alive(engine: &Engine) -> Vec<Summary> {
     let mut alive = super::record::alive(&engine.dirs);
-    alive.sort_by_key(|container| std::cmp::Reverse(container.config.created));
-    let summary = |container: Container| Summary { status: container.status(), container };
-    alive.into_iter().filter(|container| !container.config.is_step()).map(summary).collect()
+    alive.sort_by_key(|(container, _)| std::cmp::Reverse(container.config.created));
+    let alive = alive.into_iter().filter(|(container, _)| !container.config.is_step());
+    alive.map(|(container, status)| Summary { container, status }).collect()
 }
 
 /// The layers that containers stand on, which garbage collection must leave.

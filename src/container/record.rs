@@ -19,7 +19,7 @@ use super::config::Config;
 use super::rename;
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind, fault};
-use crate::base::fs::{create_new, read_file_limited, read_if_there, remove_tree};
+use crate::base::fs::{create_new, read_if_there, remove_tree};
 use crate::base::id::ContainerId;
 use crate::base::lock::{Lock, Share, held, is_held};
 use crate::base::temp::discard;
@@ -29,7 +29,7 @@ use crate::sys::proc;
 use anyhow::{Context, Result};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use std::io::Seek;
+use std::io::{Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
@@ -151,14 +151,7 @@ impl Container {
     pub fn status(&self) -> Status {
         let lock = self.lock_path();
         if let Some(file) = held(&lock) {
-            return match read_run(&file) {
-                Some(run) if run.waits.is_some() => Status::Restarting(run),
-                Some(mut run) => {
-                    run.paused = run.cgroup.as_ref().is_some_and(Cgroup::is_frozen);
-                    Status::Running(run)
-                }
-                None => Status::Starting,
-            };
+            return told(&file);
         }
         if let Some(exit) = self.exit() {
             return Status::Exited(exit);
@@ -263,10 +256,23 @@ impl Container {
     }
 }
 
+/// What a container does, as the lock that its monitor holds tells.
+fn told(lock: &std::fs::File) -> Status {
+    match read_run(lock) {
+        Some(run) if run.waits.is_some() => Status::Restarting(run),
+        Some(mut run) => {
+            run.paused = run.cgroup.as_ref().is_some_and(Cgroup::is_frozen);
+            Status::Running(run)
+        }
+        None => Status::Starting,
+    }
+}
+
 /// The run that a lock's text tells of. Text that makes no sense is just being written anew.
 fn read_run(file: &std::fs::File) -> Option<Run> {
     for _ in 0..100 {
-        let bytes = read_file_limited(file.try_clone().ok()?, LIMIT).ok()?;
+        let mut bytes = Vec::with_capacity(1024);
+        file.take(LIMIT).read_to_end(&mut bytes).ok()?;
         match serde_json::from_slice(&bytes) {
             Ok(run) => return Some(run),
             Err(_) if bytes.is_empty() => return None,
@@ -463,10 +469,14 @@ pub fn all(dirs: &Dirs) -> Vec<Container> {
     ids(dirs).filter_map(known).collect()
 }
 
-/// Those whose monitor lives, in no order: for who asks for no others, which may be many.
-pub fn alive(dirs: &Dirs) -> Vec<Container> {
-    let is_alive = |id: &ContainerId| is_held(&dirs.containers().join(id.as_str()).join("lock"));
-    ids(dirs).filter(is_alive).filter_map(|id| load(dirs, &id)).collect()
+/// Those whose monitor lives and what each does, in no order: for who asks for no others, which may be many. The lock
+/// is opened once.
+pub fn alive(dirs: &Dirs) -> Vec<(Container, Status)> {
+    let alive = |id: ContainerId| {
+        let lock = held(&dirs.containers().join(id.as_str()).join("lock"))?;
+        Some((load(dirs, &id)?, told(&lock)))
+    };
+    ids(dirs).filter_map(alive).collect()
 }
 
 /// Remove a folder that nobody works on and that was never committed. It holds nothing of subordinate ids.
@@ -488,7 +498,6 @@ fn ids(dirs: &Dirs) -> impl Iterator<Item = ContainerId> {
 
 /// The container of an id, if it is committed: its config is linked under its name.
 fn load(dirs: &Dirs, id: &ContainerId) -> Option<Container> {
-    use std::io::Read;
     let mut file = std::fs::File::open(dirs.containers().join(id.as_str()).join("config.json")).ok()?;
     let meta = file.metadata().ok()?;
     if meta.nlink() < 2 {

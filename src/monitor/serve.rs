@@ -273,7 +273,10 @@ impl Monitor<'_> {
             }
             Token::Listener => self.accept(),
             Token::Attendant => self.attendant.ready(),
-            Token::Output(stream) => self.pump(stream),
+            Token::Output(stream) => {
+                self.pump(stream);
+                self.log.flush();
+            }
             Token::Client(index) => self.hear(index),
             Token::Pipe(index, stream) => {
                 if let Some(client) = self.clients.get_mut(index) {

@@ -38,7 +38,7 @@ pub(super) fn nanos(time: DateTime<Utc>) -> i64 {
 /// How often a follower asks whether the container is alive when nothing else wakes it.
 const CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 /// Bytes read at once.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 256 * 1024;
 
 /// Read a log from its oldest file to its newest.
 ///
@@ -222,10 +222,12 @@ impl Cursor {
             let mut rest = &buffer[..filled];
             while let Some(end) = memchr::find(b'\n', rest) {
                 if output.record(&rest[..=end])? == Flow::Enough {
+                    output.hand_on()?;
                     return Ok(Flow::Enough);
                 }
                 rest = &rest[end + 1..];
             }
+            output.hand_on()?;
             let left = rest.len();
             buffer.copy_within(filled - left..filled, 0);
             // No record of ours is so long: the file is damaged there.
@@ -242,6 +244,9 @@ struct Output<'a> {
     timestamps: bool,
     /// Whether the last record of a stream did not end its line.
     begun: [bool; 2],
+    /// What is not handed on yet, all of this stream: a call for each of millions of records would cost as much again.
+    text: Vec<u8>,
+    stream: Stream,
     sink: &'a mut dyn FnMut(Stream, &[u8]) -> io::Result<()>,
 }
 
@@ -253,6 +258,8 @@ impl<'a> Output<'a> {
             until: query.until.map(nanos),
             timestamps: query.timestamps,
             begun: [false; 2],
+            text: Vec::new(),
+            stream: Stream::Stdout,
             sink,
         }
     }
@@ -260,6 +267,14 @@ impl<'a> Output<'a> {
     fn flush(&mut self) -> io::Result<()> {
         (self.sink)(Stream::Stdout, &[])?;
         (self.sink)(Stream::Stderr, &[])
+    }
+
+    fn hand_on(&mut self) -> io::Result<()> {
+        if !self.text.is_empty() {
+            (self.sink)(self.stream, &self.text)?;
+            self.text.clear();
+        }
+        Ok(())
     }
 
     fn record(&mut self, line: &[u8]) -> io::Result<Flow> {
@@ -270,12 +285,15 @@ impl<'a> Output<'a> {
             return Ok(Flow::Enough);
         }
         let begun = self.begun.get_mut(stream as usize).map(|begun| std::mem::replace(begun, !whole));
+        if stream != self.stream {
+            self.hand_on()?;
+            self.stream = stream;
+        }
         if self.timestamps && begun == Some(false) {
-            (self.sink)(stream, &[&*time, b" "].concat())?;
+            self.text.extend_from_slice(&time);
+            self.text.push(b' ');
         }
-        if !text.is_empty() {
-            (self.sink)(stream, &text)?;
-        }
+        self.text.extend_from_slice(&text);
         Ok(Flow::More)
     }
 
