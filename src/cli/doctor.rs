@@ -81,5 +81,17 @@ mod tests {
         ]);
         assert!(shown.ends_with("All of it, by root:\n  sudo sh -c 'one; two '\\''x'\\'''\n"), "{shown}");
         assert!(shown.starts_with("ok    a"), "{shown}");
+        let mended =
+            Check { mend: Some(vec!["loginctl".into(), "enable-linger".into()]), ..check("d", State::Poor, None) };
+        assert_eq!(show(&[mended]), format!("note  {:16} x\n{:22} fix: loginctl enable-linger\n", "d", ""));
+    }
+
+    #[test]
+    fn what_the_user_may_do_is_done() {
+        let file = std::env::temp_dir().join(format!("box-mend-{}", crate::base::id::ContainerId::random()));
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert!(mend(&words(&["touch", file.to_str().unwrap()])) && file.exists());
+        assert!(!mend(&words(&["false"])) && !mend(&words(&["no-such-program-of-anybody"])) && !mend(&[]));
+        std::fs::remove_file(file).unwrap();
     }
 }

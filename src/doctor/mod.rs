@@ -1,11 +1,16 @@
 //! Examines the host: what box needs, whether it is there, and what to type where it is not. Changes nothing itself but
 //! what [`Check::mend`] says, which an ordinary user may do.
 
+mod judge;
+
 use crate::base::program;
 use crate::engine::Engine;
-use crate::store::driver::Driver;
+use rustix::fs::{Access, StatVfsMountFlags};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// Ubuntu's rule about user namespaces.
+const APP_ARMOR: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,27 +51,39 @@ impl Check {
 
 /// Everything, in the order in which a container's start would meet it. Joins the user's namespace.
 pub fn examine(engine: &Engine) -> Vec<Check> {
-    let user = user_name(engine.caller().0);
-    let is_root = engine.caller().0 == 0;
-    let mut checks = vec![kernel()];
-    if !is_root {
-        checks.extend([namespaces(), app_armor(), subordinate(&user, engine.caller().0), id_mappers()]);
+    let uid = engine.caller().0;
+    let user = user_name(uid);
+    let mut checks = vec![judge::kernel(&rustix::system::uname().release().to_string_lossy())];
+    if uid != 0 {
+        checks.extend([namespaces(), judge::app_armor(text(APP_ARMOR).as_deref())]);
+        checks.push(judge::subordinate(&user, given("/etc/subuid", &user, uid).min(given("/etc/subgid", &user, uid))));
+        checks.push(id_mappers());
     }
-    checks.push(entering(engine));
-    checks.extend([
-        storage(engine),
-        disk(&engine.dirs.data),
-        mount_options(&engine.dirs.data),
-        tun(),
-        slirp(),
-        resolver(),
-    ]);
-    checks.push(clock());
-    checks.push(cgroup(&user, engine.caller().0));
-    if !is_root {
-        checks.push(lingering(&user));
+    checks.push(judge::entering(match engine.enter() {
+        Ok(membership) => Ok(membership.warning().map(|warning| warning.text)),
+        Err(error) => Err(format!("{error:#}")),
+    }));
+    let driver = engine.driver().map_err(|error| format!("{error:#}"));
+    checks.push(judge::storage(driver, Path::new("/dev/fuse").exists(), &install("fuse-overlayfs", &[])));
+    checks.extend(folder(&engine.dirs.data));
+    let tun = Path::new("/dev/net/tun");
+    let usable = rustix::fs::access(tun, Access::READ_OK | Access::WRITE_OK).is_ok();
+    checks.push(judge::tun(tun.exists(), usable));
+    checks.push(judge::slirp(program::find("slirp4netns"), &install("slirp4netns", &[])));
+    checks.push(judge::resolver(&text("/etc/resolv.conf").unwrap_or_default()));
+    let shown = chrono::Local::now().format("%Y-%m-%d %H:%M:%S %z").to_string();
+    checks.push(judge::clock(crate::base::time::now() / 1_000_000_000, &shown));
+    checks.push(cgroups(&user, uid));
+    if uid != 0 {
+        let linger = Path::new("/var/lib/systemd/linger").join(&user).exists();
+        checks.push(judge::lingering(&user, Path::new("/run/systemd/system").exists().then_some(linger)));
     }
     checks
+}
+
+/// What root types to install a package.
+fn install(name: &str, others: &[(&str, &str)]) -> String {
+    program::how_to_install(name, others).trim_start_matches("sudo ").to_owned()
 }
 
 fn text(path: &str) -> Option<String> {
@@ -84,40 +101,10 @@ fn user_name(uid: u32) -> String {
     passwd.lines().find_map(of).unwrap_or_else(|| uid.to_string())
 }
 
-fn kernel() -> Check {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
-    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    match version {
-        (major, minor) if (major, minor) < (5, 13) => {
-            Check::new("kernel", State::Bad, format!("{release}: box needs 5.13 or newer"))
-        }
-        (major, minor) if (major, minor) < (6, 5) => {
-            Check::new("kernel", State::Good, format!("{release} (6.5 lifts the limit of layers in an image)"))
-        }
-        _ => Check::new("kernel", State::Good, release),
-    }
-}
-
 fn namespaces() -> Check {
-    let most: u64 = text("/proc/sys/user/max_user_namespaces").and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
+    let most = text("/proc/sys/user/max_user_namespaces").and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
     let allowed = text("/proc/sys/kernel/unprivileged_userns_clone").is_none_or(|text| text != "0");
-    match (most, allowed) {
-        (0, _) => Check::new("user namespaces", State::Bad, "user.max_user_namespaces is 0")
-            .root("sysctl -w user.max_user_namespaces=15000"),
-        (_, false) => Check::new("user namespaces", State::Bad, "kernel.unprivileged_userns_clone is 0")
-            .root("sysctl -w kernel.unprivileged_userns_clone=1"),
-        (most, true) => Check::new("user namespaces", State::Good, format!("allowed, at most {most}")),
-    }
-}
-
-fn app_armor() -> Check {
-    match text("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").as_deref() {
-        Some("1") => Check::new("AppArmor", State::Poor, "it keeps programs without a profile out of user namespaces")
-            .root("sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"),
-        Some(_) => Check::new("AppArmor", State::Good, "it does not restrict user namespaces"),
-        None => Check::new("AppArmor", State::Good, "it has no rule for user namespaces"),
-    }
+    judge::namespaces(most, allowed)
 }
 
 /// How many ids a file such as `/etc/subuid` gives to a user.
@@ -131,36 +118,12 @@ fn given(file: &str, user: &str, uid: u32) -> u64 {
     lines.lines().filter_map(count).sum()
 }
 
-fn subordinate(user: &str, uid: u32) -> Check {
-    let (uids, gids) = (given("/etc/subuid", user, uid), given("/etc/subgid", user, uid));
-    let fix = format!("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}");
-    match uids.min(gids) {
-        0 => Check::new("subordinate ids", State::Poor, format!("{user} has none, so containers have one user only"))
-            .root(fix),
-        count if count < 65_536 => {
-            Check::new("subordinate ids", State::Poor, format!("{count}: some images need 65536")).root(fix)
-        }
-        count => Check::new("subordinate ids", State::Good, format!("{count} for {user}")),
-    }
-}
-
 fn id_mappers() -> Check {
-    let mut without = Vec::new();
-    for name in ["newuidmap", "newgidmap"] {
-        let Some(path) = program::find(name) else {
-            let found = format!("{name} is missing, so subordinate ids cannot be used");
-            let how = program::how_to_install("uidmap", &[("dnf", "shadow-utils"), ("pacman", "shadow")]);
-            return Check::new("newuidmap", State::Poor, found).root(how.trim_start_matches("sudo "));
-        };
-        if !is_privileged(&path) {
-            without.push(path.display().to_string());
-        }
-    }
-    match without.is_empty() {
-        true => Check::new("newuidmap", State::Good, "newuidmap and newgidmap may map ids"),
-        false => Check::new("newuidmap", State::Poor, format!("{} may not map ids", without.join(", ")))
-            .root(format!("chmod u+s {}", without.join(" "))),
-    }
+    let found = ["newuidmap", "newgidmap"].map(|name| {
+        let path = program::find(name);
+        (name, path.map(|path| (path.clone(), is_privileged(&path))))
+    });
+    judge::id_mappers(&found, &install("uidmap", &[("dnf", "shadow-utils"), ("pacman", "shadow")]))
 }
 
 /// Set-user-id root, or with file capabilities.
@@ -171,147 +134,37 @@ fn is_privileged(path: &Path) -> bool {
     set_id || rustix::fs::getxattr(path, "security.capability", &mut value).is_ok()
 }
 
-fn entering(engine: &Engine) -> Check {
-    match engine.enter() {
-        Ok(membership) => match membership.warning() {
-            None => Check::new("own namespace", State::Good, "joined"),
-            Some(warning) => Check::new("own namespace", State::Poor, warning.text),
-        },
-        Err(error) => Check::new("own namespace", State::Bad, format!("{error:#}")),
-    }
-}
-
-fn storage(engine: &Engine) -> Check {
-    match engine.driver() {
-        Ok(Driver::Overlay) => Check::new("storage", State::Good, "the kernel's overlay"),
-        Ok(Driver::FuseOverlayfs) => Check::new(
-            "storage",
-            State::Poor,
-            "fuse-overlayfs: the kernel's overlay does not work here, so files are slower",
-        ),
-        Ok(Driver::Copy) => {
-            let check = Check::new(
-                "storage",
-                State::Poor,
-                "copies: no overlay works here, so each container needs the room of its image",
-            );
-            let fuse = if Path::new("/dev/fuse").exists() { "" } else { "modprobe fuse; " };
-            check.root(format!("{fuse}{}", program::how_to_install("fuse-overlayfs", &[]).trim_start_matches("sudo ")))
-        }
-        Err(error) => Check::new("storage", State::Bad, format!("{error:#}")),
-    }
-}
-
 /// The nearest folder that is there.
 fn existing(path: &Path) -> PathBuf {
     path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_path_buf()
 }
 
-fn disk(data: &Path) -> Check {
+/// The room where the store is, and what its file system allows.
+fn folder(data: &Path) -> Vec<Check> {
     let place = existing(data);
     let Ok(stat) = rustix::fs::statvfs(&place) else {
-        return Check::new("disk", State::Poor, format!("cannot ask for the room at {}", place.display()));
+        return vec![Check::new("disk", State::Poor, format!("cannot ask for the room at {}", place.display()))];
     };
-    let (free, files) = (stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_favail);
-    let shown = format!("{} free at {}", crate::base::units::human_size(free, 3), place.display());
-    match () {
-        () if free < 100 << 20 || (stat.f_files > 0 && files < 1000) => Check::new("disk", State::Bad, shown),
-        () if free < 2 << 30 => Check::new("disk", State::Poor, shown),
-        () => Check::new("disk", State::Good, shown),
-    }
-}
-
-fn mount_options(data: &Path) -> Check {
-    let place = existing(data);
-    let flags = rustix::fs::statvfs(&place).map(|stat| stat.f_flag);
+    let files = (stat.f_files > 0).then_some(stat.f_favail);
     let kind = rustix::fs::statfs(&place).map(|stat| stat.f_type as u64).unwrap_or(0);
-    let elsewhere = "export BOX_DATA=/var/tmp/box-$(id -u)";
-    match flags {
-        Ok(flags) if flags.contains(rustix::fs::StatVfsMountFlags::NOEXEC) => {
-            Check::new("data folder", State::Bad, format!("{} is mounted noexec: {elsewhere}", place.display()))
-        }
-        // NFS_SUPER_MAGIC (statfs(2)): subordinate ids mean nothing to the server.
-        _ if kind == 0x6969 => {
-            Check::new("data folder", State::Bad, format!("{} is on NFS: {elsewhere}", place.display()))
-        }
-        _ => Check::new("data folder", State::Good, data.display().to_string()),
-    }
+    let noexec = stat.f_flag.contains(StatVfsMountFlags::NOEXEC);
+    vec![
+        judge::disk(&place, stat.f_bavail.saturating_mul(stat.f_frsize), files),
+        judge::data_folder(data, noexec, kind),
+    ]
 }
 
-fn tun() -> Check {
-    let usable = rustix::fs::access("/dev/net/tun", rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK).is_ok();
-    match (usable, Path::new("/dev/net/tun").exists()) {
-        (true, _) => Check::new("/dev/net/tun", State::Good, "may be opened"),
-        (false, true) => {
-            Check::new("/dev/net/tun", State::Bad, "may not be opened, so only --network none and host work")
-                .root("chmod 0666 /dev/net/tun")
-        }
-        (false, false) => Check::new("/dev/net/tun", State::Bad, "is missing, so only --network none and host work")
-            .root("modprobe tun"),
-    }
-}
-
-fn slirp() -> Check {
-    match program::find("slirp4netns") {
-        Some(path) => Check::new("slirp4netns", State::Good, path.display().to_string()),
-        None => Check::new("slirp4netns", State::Bad, "is missing, so only --network none and host work")
-            .root(program::how_to_install("slirp4netns", &[]).trim_start_matches("sudo ")),
-    }
-}
-
-fn resolver() -> Check {
-    let lines = text("/etc/resolv.conf").unwrap_or_default();
-    let servers: Vec<&str> = lines.lines().filter_map(|line| line.strip_prefix("nameserver ")).map(str::trim).collect();
-    match servers.first() {
-        None => Check::new("DNS", State::Poor, "/etc/resolv.conf names no server"),
-        Some(_) => Check::new("DNS", State::Good, servers.join(" ")),
-    }
-}
-
-fn clock() -> Check {
-    // Certificates of registries and dates of images make no sense before box was written (2026-01-01).
-    match crate::base::time::now() / 1_000_000_000 > 1_767_225_600 {
-        true => Check::new("clock", State::Good, chrono::Local::now().format("%Y-%m-%d %H:%M:%S %z").to_string()),
-        false => Check::new("clock", State::Bad, "it is wrong, so certificates cannot be checked")
-            .root("timedatectl set-ntp true"),
-    }
-}
-
-fn cgroup(user: &str, uid: u32) -> Check {
+fn cgroups(user: &str, uid: u32) -> Check {
     if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-        return Check::new("cgroups", State::Poor, "version 2 is not mounted, so limits cannot be set");
+        return judge::cgroups(user, None);
     }
     let own = text("/proc/self/cgroup").unwrap_or_default();
     let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").to_owned();
     let slice = format!("/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service");
     let folder = if Path::new(&slice).exists() { slice } else { format!("/sys/fs/cgroup{own}") };
     let controllers = text(&format!("{folder}/cgroup.controllers")).unwrap_or_default();
-    let writable = rustix::fs::access(&folder, rustix::fs::Access::WRITE_OK).is_ok();
-    let missing: Vec<&str> =
-        ["cpu", "memory", "pids"].into_iter().filter(|name| !controllers.split(' ').any(|c| c == *name)).collect();
-    match (writable, missing.is_empty()) {
-        (true, true) => Check::new("cgroups", State::Good, format!("delegated: {controllers}")),
-        (true, false) => Check::new("cgroups", State::Poor, format!("{} not delegated to {user}", missing.join(", "))).root(
-            "mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' \
-             > /etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload",
-        ),
-        (false, _) => Check::new("cgroups", State::Poor, format!("none is delegated to {user}, so limits cannot be set")),
-    }
-}
-
-fn lingering(user: &str) -> Check {
-    if !Path::new("/run/systemd/system").exists() {
-        return Check::new("lingering", State::Good, "there is no systemd that would end containers at logout");
-    }
-    match Path::new("/var/lib/systemd/linger").join(user).exists() {
-        true => Check::new("lingering", State::Good, format!("on for {user}: containers outlive the login")),
-        false => {
-            let found = format!("off for {user}: the last logout ends containers");
-            let mut check = Check::new("lingering", State::Poor, found);
-            check.mend = Some(["loginctl", "enable-linger"].map(str::to_owned).to_vec());
-            check.root(format!("loginctl enable-linger {user}"))
-        }
-    }
+    let writable = rustix::fs::access(&folder, Access::WRITE_OK).is_ok();
+    judge::cgroups(user, Some((&controllers, writable)))
 }
 
 #[cfg(test)]
