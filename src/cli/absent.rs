@@ -1,100 +1,183 @@
 //! Data table: options and commands of podman and docker that box does not have, and why: said in place of "no such".
 
-/// The option, why it is not there, and what to type.
-type Absent = (&'static str, &'static str, &'static str);
+/// The options and commands, why they are not there, and what to type.
+type Absent = (&'static [&'static str], &'static str, &'static str);
 
-const ABSENT: [Absent; 58] = [
-    ("--link", "containers of one network find each other by name", "box network create lan, then --network lan"),
-    ("--link-local-ip", "podman takes it and does nothing", "leave it out"),
-    ("--isolation", "it is for Windows", "leave it out"),
-    ("--cpu-count", "it is for Windows", "--cpus NUMBER"),
-    ("--cpu-percent", "it is for Windows", "--cpus NUMBER"),
-    ("--io-maxbandwidth", "it is for Windows", "--device-read-bps, --device-write-bps"),
-    ("--io-maxiops", "it is for Windows", "--device-read-iops, --device-write-iops"),
-    ("--cpu-rt-period", "cgroup v2 has no such limit", "--cpus NUMBER"),
-    ("--cpu-rt-runtime", "cgroup v2 has no such limit", "--cpus NUMBER"),
-    ("--kernel-memory", "the kernel has it no more", "--memory SIZE"),
-    ("--init-path", "box is the init itself", "--init"),
-    ("--volume-driver", "volumes without a name are folders of box's", "box volume create --driver NAME data"),
-    ("--use-api-socket", "box has no server that could be asked", "leave it out"),
-    ("--rdt-class", "it needs root and resctrl", "leave it out"),
-    ("--seccomp-policy", "images bring no profile of their own", "--security-opt seccomp=FILE"),
-    ("--decryption-key", "encrypted images cannot be read", "pull it decrypted: skopeo copy --decryption-key"),
-    ("--encryption-key", "images are not encrypted", "encrypt it on the way: skopeo copy --encryption-key"),
-    ("--encrypt-layer", "images are not encrypted", "encrypt it on the way: skopeo copy --encrypt-layer"),
-    ("--sign-by-sq-fingerprint", "it signs with GnuPG and with keys in PEM", "--sign-by KEY"),
-    ("--sign-by-sigstore", "it takes a key, not a file of parameters", "--sign-by-sigstore-private-key FILE"),
-    ("--artifact", "lists name images only", "oras push REGISTRY/NAME FILE"),
-    ("--artifact-type", "lists name images only", "oras push REGISTRY/NAME FILE"),
-    ("--artifact-config", "lists name images only", "oras push REGISTRY/NAME FILE"),
-    ("--artifact-layer-type", "lists name images only", "oras push REGISTRY/NAME FILE"),
-    ("--artifact-subject", "lists name images only", "oras push REGISTRY/NAME FILE"),
-    ("--max", "the store keeps nothing that nobody names", "box system prune"),
-    ("--all-platforms", "the store has an image for one platform each", "once for each: --platform OS/ARCH"),
-    ("--init-ctr", "this release has no pods", "leave it out"),
-    ("--pod-id-file", "this release has no pods", "leave it out"),
-    ("--external", "nobody else keeps containers in box's store", "leave it out"),
-    ("--sync", "box asks the kernel each time", "leave it out"),
-    ("--disable-content-trust", "signatures are a matter of policy.json", "leave it out"),
-    ("--attach", "it starts nothing", "box start -a CONTAINER"),
-    ("--detach", "it starts nothing", "box start CONTAINER, or box run -d IMAGE"),
-    ("--detach-keys", "it starts nothing", "box start -a --detach-keys KEYS CONTAINER"),
-    ("--sig-proxy", "it starts nothing", "box start -a --sig-proxy=BOOL CONTAINER"),
-    ("--rmi", "nobody waits for the end", "box run --rmi IMAGE, or later box rmi IMAGE"),
+const ABSENT: [Absent; 72] = [
+    (&["--link"], "containers of one network find each other by name", "box network create lan, then --network lan"),
+    (&["--link-local-ip"], "podman takes it and does nothing", "leave it out"),
+    (&["--isolation"], "it is for Windows", "leave it out"),
+    (&["--cpu-count", "--cpu-percent"], "it is for Windows", "--cpus NUMBER"),
+    (&["--io-maxbandwidth"], "it is for Windows", "--device-read-bps, --device-write-bps"),
+    (&["--io-maxiops"], "it is for Windows", "--device-read-iops, --device-write-iops"),
+    (&["--cpu-rt-period", "--cpu-rt-runtime"], "cgroup v2 has no such limit", "--cpus NUMBER"),
+    (&["--kernel-memory"], "the kernel has it no more", "--memory SIZE"),
+    (&["--init-path"], "box is the init itself", "--init"),
+    (&["--volume-driver"], "volumes without a name are folders of box's", "box volume create --driver NAME data"),
+    (&["--use-api-socket"], "box has no server that could be asked", "leave it out"),
+    (&["--rdt-class"], "it needs root and resctrl", "leave it out"),
+    (&["--seccomp-policy"], "images bring no profile of their own", "--security-opt seccomp=FILE"),
+    (&["--decryption-key"], "encrypted images cannot be read", "pull it decrypted: skopeo copy --decryption-key"),
+    (&["--encryption-key"], "images are not encrypted", "encrypt it on the way: skopeo copy --encryption-key"),
+    (&["--encrypt-layer"], "images are not encrypted", "encrypt it on the way: skopeo copy --encrypt-layer"),
+    (&["--sign-by-sq-fingerprint"], "it signs with GnuPG and with keys in PEM", "--sign-by KEY"),
+    (&["--sign-by-sigstore"], "it takes a key, not a file of parameters", "--sign-by-sigstore-private-key FILE"),
     (
-        "--storage-opt",
-        "a size of its own needs quotas that only root can set",
-        "--tmpfs /data:size=1g for what is large",
+        &[
+            "--artifact",
+            "--artifact-type",
+            "--artifact-config",
+            "--artifact-config-type",
+            "--artifact-exclude-titles",
+            "--artifact-layer-type",
+            "--artifact-subject",
+        ],
+        "lists name images only",
+        "oras push REGISTRY/NAME FILE",
     ),
-    ("--pod", "this release has no pods", "leave it out"),
-    ("--exec", "a command that `box exec` ran leaves nothing", "leave it out"),
-    ("--rootless-netns", "each container has a network namespace of its own", "box exec CONTAINER, or nsenter"),
-    ("--build", "a build that ends leaves no container", "box builder prune"),
-    ("--build-cache", "what is known of builds is apart from images", "box builder prune"),
-    ("--attachable", "every network of box can be joined by containers", "leave it out"),
+    (&["--max", "box system check -m"], "the store keeps nothing that nobody names", "box system prune"),
+    (&["--all-platforms"], "the store has an image for one platform each", "once for each: --platform OS/ARCH"),
+    (&["--init-ctr", "--pod", "--pod-id-file", "box ps -p"], "this release has no pods", "leave it out"),
+    (&["--external"], "nobody else keeps containers in box's store", "leave it out"),
+    (&["--sync"], "box asks the kernel each time", "leave it out"),
+    (&["--disable-content-trust"], "signatures are a matter of policy.json", "leave it out"),
+    (&["--attach"], "it starts nothing", "box start -a CONTAINER"),
+    (&["--detach"], "it starts nothing", "box start CONTAINER, or box run -d IMAGE"),
+    (&["--detach-keys"], "it starts nothing", "box start -a --detach-keys KEYS CONTAINER"),
+    (&["--sig-proxy"], "it starts nothing", "box start -a --sig-proxy=BOOL CONTAINER"),
+    (&["--rmi"], "nobody waits for the end", "box run --rmi IMAGE, or later box rmi IMAGE"),
+    (&["--storage-opt"], "storage.conf says how images are kept", "box info --config"),
     (
-        "--ipam-opt",
+        &["--runroot", "--tmpdir"],
+        "sockets and locks of what runs are in $XDG_RUNTIME_DIR/box",
+        "XDG_RUNTIME_DIR=DIR box COMMAND",
+    ),
+    (
+        &["--log-level", "--syslog", "box -D", "--debug"],
+        "a command of box says what is wrong, and keeps no log",
+        "--timing prints where the time went",
+    ),
+    (&["--out"], "what is printed goes where the shell says", "box COMMAND >FILE"),
+    (&["--module"], "no folders of modules are looked into", "CONTAINERS_CONF_OVERRIDE=FILE box COMMAND"),
+    (&["--hooks-dir"], "only the hooks of a bundle's config.json are run", "box oci run --bundle DIR NAME"),
+    (
+        &["--cdi-spec-dir"],
+        "CDI files are in /etc/cdi, /var/run/cdi and your own folder",
+        "box run --device VENDOR/CLASS=NAME",
+    ),
+    (
+        &["--cgroup-manager"],
+        "systemd is asked where it answers, else the folder is used that is ours",
+        "box info --format '{{.Host.CgroupManager}}'",
+    ),
+    (&["--events-backend"], "events are kept in a file, or not at all", "events_logger in containers.conf"),
+    (&["--conmon"], "box is the monitor itself", "leave it out"),
+    (&["--runtime", "--runtime-flag"], "a container has its own", "box run --runtime NAME"),
+    (
+        &["--network-cmd-path", "--network-config-dir"],
+        "programs are found in PATH, and networks are in the store",
+        "--root DIR",
+    ),
+    (&["--imagestore", "--transient-store", "--volumepath"], "a store is one folder", "--root DIR"),
+    (&["--config"], "the folder of auth files is DOCKER_CONFIG's", "DOCKER_CONFIG=DIR box COMMAND"),
+    (
+        &[
+            "--remote",
+            "--url",
+            "--connection",
+            "--context",
+            "--host",
+            "--identity",
+            "--ssh",
+            "--tls-ca",
+            "--tls-cert",
+            "--tls-key",
+            "box -c",
+            "box -H",
+            "box -r",
+        ],
+        "box asks no server",
+        "ssh HOST box COMMAND",
+    ),
+    (&["--exec"], "a command that `box exec` ran leaves nothing", "leave it out"),
+    (&["--rootless-netns"], "each container has a network namespace of its own", "box exec CONTAINER, or nsenter"),
+    (&["--build"], "a build that ends leaves no container", "box builder prune"),
+    (&["--build-cache"], "what is known of builds is apart from images", "box builder prune"),
+    (
+        &["--ipam-opt"],
         "host-local, which gives the addresses, has no options",
         "--ip-range RANGE, --aux-address NAME=ADDRESS",
     ),
-    ("--config-from", "it is for swarms", "leave it out"),
-    ("--config-only", "it is for swarms", "leave it out"),
-    ("--ingress", "it is for swarms", "leave it out"),
-    ("--scope", "it is for swarms", "leave it out"),
-    ("--availability", "it is for swarms", "leave it out"),
-    ("--group", "it is for swarms", "leave it out"),
-    ("--limit-bytes", "it is for swarms", "-o size=SIZE"),
-    ("--required-bytes", "it is for swarms", "leave it out"),
-    ("--sharing", "it is for swarms", "leave it out"),
-    ("--topology-preferred", "it is for swarms", "leave it out"),
-    ("--topology-required", "it is for swarms", "leave it out"),
-    ("--checkpoint", "this release makes no checkpoints", "leave it out"),
-    ("--checkpoint-dir", "this release makes no checkpoints", "leave it out"),
-];
-
-/// Commands of podman and docker that box does not have, why, and what to type.
-const COMMANDS: [Absent; 9] = [
-    ("checkpoint", "CRIU needs root", "box commit CONTAINER keeps its files, box pause its processes"),
-    ("restore", "CRIU needs root", "box commit CONTAINER keeps its files, box pause its processes"),
-    ("migrate", "nothing has to be: each command reads what an older one has written", "box system check"),
-    ("renumber", "box keeps no numbers of locks", "leave it out"),
-    ("service", "this release answers no API", "box COMMAND --format json for programs"),
-    ("pod", "this release has no pods", "box run --network container:NAME shares a network"),
-    ("kube", "this release has no pods", "box run, a container each"),
+    (&["--attachable"], "every network of box can be joined by containers", "leave it out"),
+    (&["--limit-bytes"], "it is for swarms", "-o size=SIZE"),
     (
-        "generate",
+        &[
+            "--availability",
+            "--config-from",
+            "--config-only",
+            "--group",
+            "--ingress",
+            "--required-bytes",
+            "--scope",
+            "--sharing",
+            "--topology-preferred",
+            "--topology-required",
+        ],
+        "it is for swarms",
+        "leave it out",
+    ),
+    (&["--checkpoint", "--checkpoint-dir"], "this release makes no checkpoints", "leave it out"),
+    (&["checkpoint", "restore"], "CRIU needs root", "box commit CONTAINER keeps its files, box pause its processes"),
+    (&["renumber"], "box keeps no numbers of locks", "leave it out"),
+    (&["service"], "this release answers no API", "box COMMAND --format json for programs"),
+    (&["pod"], "this release has no pods", "box run --network container:NAME shares a network"),
+    (&["kube"], "this release has no pods", "box run, a container each"),
+    (
+        &["generate"],
         "box keeps containers over a reboot by itself",
         "box run --restart always, then box system boot enable",
     ),
-    ("machine", "box runs where Linux does, without a machine of its own", "leave it out"),
+    (
+        &["auto-update"],
+        "no units of systemd are made that could be restarted",
+        "box pull IMAGE, then box run --replace",
+    ),
+    (&["artifact"], "the store keeps images only", "oras pull REGISTRY/NAME"),
+    (&["quadlet"], "units of systemd are not made", "box run --restart always, then box system boot enable"),
+    (&["compose"], "this release has no compose", "box builder bake builds what a compose file describes"),
+    (&["connection", "context", "dial-stdio", "farm", "remote"], "box asks no server", "ssh HOST box COMMAND"),
+    (&["scp"], "box asks no server", "box save IMAGE | ssh HOST box load"),
+    (&["plugin"], "there are no plugins", "leave it out"),
+    (&["swarm", "stack", "node", "config"], "it is for swarms", "leave it out"),
+    (&["trust"], "signatures are a matter of policy.json", "box image trust show"),
+    (&["play"], "this release has no pods", "box run, a container each"),
+    (&["podmansh"], "a container is no login shell", "box exec -it CONTAINER sh"),
+    (&["machine"], "box runs where Linux does, without a machine of its own", "leave it out"),
 ];
 
-/// Why there is no such option, and what to type; `None` for one that nobody has.
-pub fn why(flag: &str) -> Option<(&'static str, &'static str)> {
-    ABSENT.iter().find(|(name, ..)| *name == flag).map(|(_, why, hint)| (*why, *hint))
+/// Why there is no such option, or no such command, and what to type; `None` for what nobody has.
+///
+/// A name in the table is that of any command, or of the one before it.
+pub fn why(path: &str, name: &str) -> Option<(&'static str, &'static str)> {
+    let full = format!("{path} {name}");
+    let found = ABSENT.iter().find(|(names, ..)| names.iter().any(|known| *known == name || *known == full));
+    found.map(|(_, why, hint)| (*why, *hint))
 }
 
-/// The same for a command, by the word that is unknown.
-pub fn why_command(word: &str) -> Option<(&'static str, &'static str)> {
-    COMMANDS.iter().find(|(name, ..)| *name == word).map(|(_, why, hint)| (*why, *hint))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_message_among_the_failures() {
+        let failures = include_str!("../../tests/it/golden/failures.txt");
+        let tried: Vec<&str> = failures.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+        for name in ABSENT.iter().flat_map(|(names, ..)| names.iter()) {
+            let is_tried = |line: &&str| match name.strip_prefix("box ") {
+                Some(_) => line.starts_with(name),
+                None => line.split(' ').any(|word| word == *name),
+            };
+            assert!(tried.iter().any(is_tried), "`{name}` is not in tests/it/golden/failures.txt");
+        }
+    }
 }

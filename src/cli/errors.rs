@@ -155,7 +155,7 @@ fn translate(error: &clap::Error, path: &str) -> Fault {
     };
     match error.kind() {
         ErrorKind::UnknownArgument if arg.starts_with('-') => {
-            if let Some((why, hint)) = absent::why(flag(&arg)) {
+            if let Some((why, hint)) = absent::why(path, flag(&arg)) {
                 return usage(format!("`{path}` has no flag `{}`: {why}", flag(&arg))).hint(hint);
             }
             let fault = usage(format!("`{path}` has no flag `{}`", flag(&arg)));
@@ -165,7 +165,7 @@ fn translate(error: &clap::Error, path: &str) -> Fault {
         ErrorKind::InvalidSubcommand => {
             let unknown = context(error, ContextKind::InvalidSubcommand).unwrap_or_default();
             let fault = usage(format!("there is no command `{path} {unknown}`"));
-            if let Some((why, hint)) = absent::why_command(&unknown) {
+            if let Some((why, hint)) = absent::why(path, &unknown) {
                 return usage(format!("there is no command `{path} {unknown}`: {why}")).hint(hint);
             }
             match nearest(path, &unknown) {
