@@ -4,8 +4,14 @@ use boxlib::base::{signal, time, units};
 use boxlib::container::filter::Filters;
 use boxlib::container::life::{LogOptions, RestartPolicy};
 use boxlib::container::rights::{devices, parse_annotations, parse_umask, security, sysctl, userns::Userns};
-use boxlib::container::{limits, mounts, rights, secrets};
+use boxlib::container::{Condition, limits, mounts, quota, rights, secrets};
+use boxlib::monitor::parse_detach_keys;
 use boxlib::network::{parse_ports, prefix, record, settings};
+use boxlib::oci::platform::Platform;
+use boxlib::oci::reference::Reference;
+use boxlib::runtime::user;
+use boxlib::sys::root::Root;
+use std::path::Path;
 
 /// A parser's name, words that it takes, and whether it takes a text: the error where it does not.
 pub type Parser = (&'static str, &'static [&'static str], fn(&str) -> Result<(), String>);
@@ -20,7 +26,7 @@ fn known<T>(value: Option<T>) -> Result<(), String> {
 }
 
 /// All of them.
-pub const PARSERS: [Parser; 35] = [
+pub const PARSERS: [Parser; 42] = [
     ("ports", &["80", "8080:80/udp", "[::1]:8000-8010:80-90", "127.0.0.1::53/udp"], |text| said(parse_ports(text))),
     ("exposed", &["80", "80-90/tcp"], |text| said(settings::parse_exposed(text))),
     (
@@ -86,6 +92,21 @@ pub const PARSERS: [Parser; 35] = [
     ("filter", &["status=running", "label!=a=b", "until=10m", "exited=1", "name=^a.*b$"], |text| {
         said(Filters::parse(&[text.to_owned()]))
     }),
+    ("filter of events", &["event=die", "label=a=b", "container=x"], |text| {
+        said(boxlib::events::Filters::parse(&[text.to_owned()]))
+    }),
+    ("user", &["0", "root:root", "1000:5", "0\nkeep-groups"], |text| {
+        said(Root::open(Path::new("/")).map_err(Into::into).and_then(|root| user::resolve(&root, text)))
+    }),
+    ("detach keys", &["ctrl-p,ctrl-q", "a", "ctrl-@,ctrl-["], |text| said(parse_detach_keys(text))),
+    ("state to wait for", &["healthy", "stopped"], |text| said(Condition::parse(text))),
+    ("platform", &["linux/arm64/v8", "linux/amd64"], |text| said(Platform::parse(text))),
+    ("quota", &["size=64m"], |text| said(quota::parse(&[text.to_owned()]))),
+    (
+        "reference",
+        &["alpine", "[::1]:5000/a/b:c@sha256:0000000000000000000000000000000000000000000000000000000000000000"],
+        |text| said(Reference::parse(text)),
+    ),
 ];
 
 /// Any moment will do.
