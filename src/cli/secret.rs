@@ -133,9 +133,23 @@ fn ls(args: &Ls, globals: &Globals) -> Result<u8> {
     Ok(0)
 }
 
+/// `--pretty`, as docker and podman print it.
+const PRETTY: &str = "\
+ID:              {{.ID}}
+Name:              {{.Spec.Name}}
+{{- if .Spec.Labels}}
+Labels:
+{{- range $key, $value := .Spec.Labels}}
+ - {{$key}}{{if $value}}={{$value}}{{end}}
+{{- end}}{{end}}
+Driver:            {{.Spec.Driver.Name}}
+Created at:        {{.CreatedAt}}
+Updated at:        {{.UpdatedAt}}";
+
 fn inspect(args: &Inspect, globals: &Globals) -> Result<u8> {
     let engine = session::open(globals)?;
-    super::inspect::show(args.format.as_deref(), &args.names, |name| {
+    let format = if args.pretty { Some(PRETTY) } else { args.format.as_deref() };
+    super::inspect::show(format, &args.names, |name| {
         let secret = secret::find(&engine.dirs, name)?;
         let mut keys = keys(&secret);
         if args.showsecret {

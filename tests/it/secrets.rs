@@ -31,6 +31,10 @@ fn a_life() {
         env.box_(&["secret", "inspect", "-f", "{{.Spec.Name}} {{.Spec.Labels.k}}", &replaced[..8]]).ok(),
         "key v"
     );
+    let pretty = env.box_(&["secret", "inspect", "--pretty", "key"]).ok();
+    let before =
+        format!("ID:              {replaced}\nName:              key\nLabels:\n - k=v\nDriver:            file\n");
+    assert!(pretty.starts_with(&before) && pretty.contains("\nUpdated at:        20"), "{pretty}");
     env.cmd(&["secret", "create", "--env", "b", "SOME"]).set("SOME", "of env").run().ok();
     env.box_(&["secret", "create", "--env", "c", "NONE"]).fails(125).says("the variable `NONE` is not set");
     env.cmd(&["secret", "create", "d", "-"]).stdin("").run().fails(125).says("1 to 512000 bytes");

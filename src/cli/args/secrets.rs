@@ -112,6 +112,9 @@ pub struct Inspect {
     /// A Go template for each, or json
     #[arg(short, long, value_name = "FORMAT")]
     pub format: Option<String>,
+    /// A line a field, for people
+    #[arg(long, conflicts_with = "format")]
+    pub pretty: bool,
     /// The values, too
     #[arg(long)]
     pub showsecret: bool,
