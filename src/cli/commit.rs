@@ -29,7 +29,11 @@ pub fn commit(args: &Commit, globals: &Globals) -> Result<u8> {
         changes: &args.change,
         author: args.author.as_deref(),
         message: args.message.as_deref(),
-        format: if args.format.as_deref() == Some("docker") { ManifestFormat::Docker } else { ManifestFormat::Oci },
+        format: match args.format.as_deref() {
+            Some("docker") => ManifestFormat::Docker,
+            Some(_) => ManifestFormat::Oci,
+            None => super::push::configured_format()?.unwrap_or(ManifestFormat::Oci),
+        },
         squash: args.squash,
         include_volumes: args.include_volumes,
         config,

@@ -8,13 +8,18 @@ use super::args::tree::Family;
 use super::args::{Cli, ContainerVerb};
 use crate::base::env;
 use crate::base::error::{Kind, fault};
+use crate::base::units::parse_bytes;
 use crate::config::containers::Containers;
 use crate::container::request::Request;
+use crate::events;
 use crate::monitor::parse_detach_keys;
+use crate::network::prefix::Prefix;
 use anyhow::{Context, Result};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// The options that were typed, and what the configuration adds to them.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +36,12 @@ pub struct Configured {
     pub stop_timeout: Option<u64>,
     /// `host_containers_internal_ip`.
     pub host_address: Option<String>,
+    /// `log_path`.
+    pub log_folder: Option<PathBuf>,
+    /// `default_host_ips`.
+    pub host_ips: Vec<IpAddr>,
+    /// `container_name_as_hostname`.
+    pub name_as_hostname: bool,
 }
 
 /// Where a key's words go.
@@ -98,17 +109,26 @@ fn place<'a>(key: &str, o: &'a mut ContainerOptions) -> Option<(&'static str, Pl
 }
 
 /// The keys that have an effect without being an option, or elsewhere than in `run` and `create`.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 22] = [
+    "containers.container_name_as_hostname",
     "containers.default_capabilities",
     "containers.env",
     "containers.host_containers_internal_ip",
+    "containers.log_path",
     "containers.netns",
     "engine.compression_format",
     "engine.compression_level",
     "engine.detach_keys",
+    "engine.events_logfile_max_size",
+    "engine.events_logfile_path",
+    "engine.events_logger",
+    "engine.healthcheck_events",
+    "engine.image_default_format",
     "engine.runtimes",
     "engine.stop_timeout",
+    "network.default_host_ips",
     "network.default_rootless_network_cmd",
+    "network.default_subnet_pools",
     "network.pasta_options",
     "secrets.driver",
     "secrets.opts",
@@ -157,6 +177,7 @@ pub fn with(
     understand: impl Fn(ContainerOptions) -> Result<Request>,
 ) -> Result<Understood> {
     let conf = Containers::load()?;
+    events::configure(events_of(&conf)?);
     let typed = options.configured.clone();
     for (key, _) in conf.settings() {
         apply(&conf, key, &mut options)?;
@@ -255,7 +276,7 @@ fn beside_the_point(key: &str, options: &ContainerOptions) -> bool {
     let shares_network = options.net.network.iter().any(|word| word.starts_with("container:"));
     match key {
         // Tables, read where they are used.
-        "engine.runtimes" | "secrets.opts" => true,
+        "engine.runtimes" | "network.default_subnet_pools" | "secrets.opts" => true,
         "containers.userns" => {
             let words = !rights.uidmap.is_empty() || !rights.gidmap.is_empty();
             words || rights.subuidname.is_some() || rights.subgidname.is_some() || env::userns().is_some()
@@ -292,12 +313,23 @@ fn runtime_path(conf: &Containers, name: &str) -> String {
 fn other(conf: &Containers, key: &str, words: Vec<String>, options: &mut ContainerOptions) -> Result<()> {
     let configured = &mut options.configured;
     let first = words.first().cloned();
+    let deed = || conf.get(key).map(|setting| setting.deed(key));
     match (key, first) {
+        ("containers.container_name_as_hostname", Some(text)) => {
+            configured.name_as_hostname = text.parse().map_err(|_| wrong(&text, "it is true or false", deed()))?;
+        }
+        ("containers.log_path", Some(text)) => match std::path::Path::new(&text).is_absolute() {
+            true => configured.log_folder = Some(text.into()),
+            false => return Err(wrong(&text, "it is an absolute path", deed())),
+        },
+        ("network.default_host_ips", _) => {
+            let address = |word: &String| word.parse().map_err(|_| wrong(word, "it is an IP address", deed()));
+            configured.host_ips = words.iter().map(address).collect::<Result<_>>()?;
+        }
         ("containers.env", _) => configured.env = words,
         ("containers.default_capabilities", _) => configured.capabilities = Some(words),
         ("containers.host_containers_internal_ip", first) => configured.host_address = first,
         ("engine.stop_timeout", Some(text)) => {
-            let deed = || conf.get(key).map(|setting| setting.deed(key));
             configured.stop_timeout = Some(text.parse().map_err(|_| wrong(&text, "it is a number", deed()))?);
         }
         // Both in one, as they depend on each other.
@@ -316,6 +348,55 @@ fn other(conf: &Containers, key: &str, words: Vec<String>, options: &mut Contain
         _ => {}
     }
     Ok(())
+}
+
+/// How events are kept, for commands that read nothing else of it. One that cannot be read is another command's matter.
+pub fn events() -> events::Settings {
+    Containers::load().and_then(|conf| events_of(&conf)).unwrap_or_default()
+}
+
+/// How events are kept. A logger `journald` is a file too, as `box events` reads files.
+fn events_of(conf: &Containers) -> Result<events::Settings> {
+    let mut settings = events::Settings::default();
+    let wrong = |key: &str, word: &str, what: &str| wrong(word, what, conf.get(key).map(|setting| setting.deed(key)));
+    let key = "engine.events_logger";
+    match conf.word(key)?.as_deref() {
+        None | Some("file" | "journald") => {}
+        Some("none") => settings.kept = false,
+        Some(word) => return Err(wrong(key, word, "it is one of: file journald none")),
+    }
+    let key = "engine.events_logfile_path";
+    settings.path = conf.word(key)?.map(PathBuf::from);
+    if let Some(path) = settings.path.as_deref().filter(|path| !path.is_absolute()) {
+        return Err(wrong(key, &path.display().to_string(), "it is an absolute path"));
+    }
+    let key = "engine.events_logfile_max_size";
+    if let Some(word) = conf.word(key)? {
+        settings.max_size = parse_bytes(&word).map_err(|_| wrong(key, &word, "it is a size, such as 1m"))?;
+    }
+    let key = "engine.healthcheck_events";
+    if let Some(word) = conf.word(key)? {
+        settings.health = word.parse().map_err(|_| wrong(key, &word, "it is true or false"))?;
+    }
+    Ok(settings)
+}
+
+/// `default_subnet_pools`: where free subnets are looked for, and how long their prefixes are.
+pub fn subnet_pools(conf: &Containers) -> Result<Vec<(Prefix, u8)>> {
+    let key = "network.default_subnet_pools";
+    let Some(setting) = conf.get(key) else { return Ok(Vec::new()) };
+    let pool = |item: &toml::Value| {
+        let base = Prefix::parse(item.get("base")?.as_str()?).ok().filter(|base| !base.is_ipv6())?;
+        let size = u8::try_from(item.get("size")?.as_integer()?).ok()?;
+        (base.length..=30).contains(&size).then_some((base, size))
+    };
+    let wrong = |item: &toml::Value| {
+        let what = "it is a network of IPv4 and how long its parts' prefixes are, such as \
+                    {\"base\" = \"10.89.0.0/16\", \"size\" = 24}";
+        wrong(&serde_json::to_string(item).unwrap_or_default(), what, Some(setting.deed(key)))
+    };
+    let list = setting.value.as_array().ok_or_else(|| wrong(&setting.value))?;
+    list.iter().map(|item| pool(item).ok_or_else(|| wrong(item))).collect()
 }
 
 /// The keys that leave a container running: those typed, else those of `detach_keys`, else docker's.

@@ -5,6 +5,7 @@ use super::args::host::Events;
 use super::output::print;
 use super::template::Format;
 use super::{errors, session};
+use crate::base::error::{Fault, Kind};
 use crate::base::time;
 use crate::events::{self, Event, Filters, Query};
 use anyhow::Result;
@@ -24,6 +25,10 @@ pub fn events(args: &Events, globals: &Globals) -> Result<u8> {
     };
     let since = since.and_then(|at| at.timestamp_nanos_opt());
     let query = Query { since, until, filters: Filters::parse(&args.filter)? };
+    if !events::settings().kept {
+        let text = "no events are kept: containers.conf says `events_logger = \"none\"`";
+        return Err(Fault::new(Kind::WrongState, text).hint("box info --config").into());
+    }
     let engine = session::open(globals)?;
     let format = args.format.as_deref().filter(|text| !["json", "{{json .}}"].contains(text));
     let template = format.map(Format::parse).transpose()?;

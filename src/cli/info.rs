@@ -4,7 +4,7 @@ use super::args::Globals;
 use super::args::host::Info;
 use super::output::print;
 use super::template::Format;
-use super::{defaults, session};
+use super::{defaults, session, unused};
 use crate::config::containers::Containers;
 use crate::config::storage::{Setting, Storage};
 use crate::container::{self, Status, Summary};
@@ -40,9 +40,8 @@ fn configured() -> Result<u8> {
     let mut rows = vec![["KEY", "VALUE", "USED", "FILE"].map(str::to_owned).to_vec()];
     for (key, setting) in conf.settings() {
         let value = conf.words(key).map_or_else(|_| setting.value_text(), |words| words.join(" "));
-        let used = if defaults::is_used(key) { "yes" } else { "no" };
         let files = setting.files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
-        rows.push(vec![key.to_owned(), value, used.to_owned(), files.join(", ")]);
+        rows.push(vec![key.to_owned(), value, used(key), files.join(", ")]);
     }
     let storage = Storage::load()?;
     for Setting { key, value, used } in storage.settings() {
@@ -51,6 +50,14 @@ fn configured() -> Result<u8> {
     }
     print(&super::output::table(&rows))?;
     Ok(0)
+}
+
+/// Whether box goes by a key of containers.conf, and if not, why.
+fn used(key: &str) -> String {
+    if defaults::is_used(key) {
+        return "yes".to_owned();
+    }
+    format!("no: {}", unused::why(key).unwrap_or("there is no such key"))
 }
 
 fn shown(path: Option<&Path>) -> String {

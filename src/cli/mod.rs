@@ -72,6 +72,7 @@ mod top;
 mod trust;
 mod unshare;
 mod untag;
+mod unused;
 mod update;
 mod version;
 mod volume;
@@ -103,6 +104,7 @@ pub fn main() -> ExitCode {
         Err(error) => return errors::usage(error, &words),
     };
     timing::phase("parse");
+    crate::events::load_with(defaults::events);
     let code = match dispatch(cli.command, &cli.globals) {
         Ok(code) => code,
         Err(error) => errors::report(&error),

@@ -46,7 +46,7 @@ pub fn push(args: &Push, globals: &Globals) -> Result<u8> {
 /// `--format`, `--compression-format` (or what containers.conf says), `--compression-level` and `--force-compression`.
 pub fn shape(format: Option<&str>, packed: Option<&str>, packing: &Packing) -> Result<Shape> {
     Ok(Shape {
-        format: format.map(manifest_format),
+        format: format.map(manifest_format).or(configured_format()?),
         compression: match packed {
             Some(packed) => Some(compression(packed, packing.compression_level)?),
             None => configured_compression()?,
@@ -57,6 +57,20 @@ pub fn shape(format: Option<&str>, packed: Option<&str>, packing: &Packing) -> R
 
 fn manifest_format(text: &str) -> ManifestFormat {
     if text == "v2s2" { ManifestFormat::Docker } else { ManifestFormat::Oci }
+}
+
+/// The form of images that containers.conf asks for.
+pub fn configured_format() -> Result<Option<ManifestFormat>> {
+    let conf = Containers::load()?;
+    let key = "engine.image_default_format";
+    let (Some(format), Some(setting)) = (conf.word(key)?, conf.get(key)) else { return Ok(None) };
+    match format.as_str() {
+        "oci" | "v2s2" => Ok(Some(manifest_format(&format))),
+        _ => {
+            let wrong = fault(Kind::Host, format!("`{}`: it is one of: oci v2s2", format.escape_debug()));
+            Err(wrong.context(setting.deed(key)))
+        }
+    }
 }
 
 /// What containers.conf says of it.

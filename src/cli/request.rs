@@ -80,6 +80,9 @@ fn request(options: ContainerOptions, words: Vec<String>) -> Result<Request> {
         defaults: Defaults {
             capabilities: options.configured.capabilities,
             stop_timeout: options.configured.stop_timeout,
+            log_folder: options.configured.log_folder,
+            host_ips: options.configured.host_ips,
+            name_as_hostname: options.configured.name_as_hostname,
         },
         log_driver: LogDriver::ALL
             .iter()

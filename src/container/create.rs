@@ -241,19 +241,25 @@ fn rootfs(path: &Path, overlay: bool, idmap: bool) -> Result<RootSource> {
     Ok(RootSource::Rootfs { path, overlay, idmap })
 }
 
+/// A container's name without what a host name cannot have, as long as one may be (gethostname(2)).
+fn host_name(name: &str) -> String {
+    let fits: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).collect();
+    fits.chars().take(64).collect()
+}
+
 /// Everything that a container is, from what was asked and what the image says.
-fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConfig) -> Result<Config> {
+fn decide(engine: &Engine, mut request: Request, root: RootSource, image: &ImageConfig) -> Result<Config> {
     let id = ContainerId::random();
+    super::logs::place(&mut request, &id);
     let network = network::decide(engine, &request, image)?;
     let uts = rights::decide_namespace(engine, "--uts", &request.uts)?;
+    let name = request.name.clone().unwrap_or_else(|| names::made_up(ContainerId::random().as_str(), 0));
+    let own = if request.defaults.name_as_hostname { host_name(&name) } else { id.short().to_owned() };
     let hostname = match (&request.hostname, &uts) {
         (Some(name), _) => name.clone(),
-        (None, Namespace::Private) if network.other.is_some() => {
-            network.other.as_ref().map(|other| other.config.hostname.clone()).unwrap_or_default()
-        }
         (None, Namespace::Host) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
         (None, Namespace::Container(other)) => super::find(engine, other)?.config.hostname,
-        _ => id.short().to_owned(),
+        _ => network.other.as_ref().map_or(own, |other| other.config.hostname.clone()),
     };
     let (args, entrypoint_len) = command(&request, image)?;
     let (capabilities, cap_add, cap_drop) = capability_sets(&request)?;
@@ -273,7 +279,7 @@ fn decide(engine: &Engine, request: Request, root: RootSource, image: &ImageConf
     labels.extend(request.labels.clone());
     Ok(Config {
         version: VERSION,
-        name: request.name.clone().unwrap_or_else(|| names::made_up(ContainerId::random().as_str(), 0)),
+        name,
         created: super::now(),
         size: super::quota::decide(&request, &root)?,
         root,

@@ -116,7 +116,9 @@ fn check(target: Target<'_>, check: &Healthcheck) -> Result<(Health, bool)> {
             event.attributes.insert("health_log".to_owned(), output);
         }
     }
-    events::record(target.dirs, &[event]);
+    if events::settings().health {
+        events::record(target.dirs, &[event]);
+    }
     let became = health.status == "unhealthy" && was != "unhealthy";
     Ok((health, became))
 }

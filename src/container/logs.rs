@@ -2,11 +2,13 @@
 
 use super::config::{Config, RootSource};
 use super::record::{Container, Status};
-use super::request::LogDriver;
+use super::request::{LogDriver, Request};
 use crate::base::error::{Fault, Kind, fault};
+use crate::base::id::ContainerId;
 use crate::monitor::LogConfig;
 use crate::monitor::logs::{Driver, LogQuery, Stream, journal, read};
 use anyhow::Result;
+use std::path::Path;
 
 /// The most bytes of a log file, and the most files, unless `--log-opt` says otherwise.
 pub const DEFAULT_SIZE: (u64, u32) = (10 << 20, 3);
@@ -99,9 +101,24 @@ fn fields(config: &Config) -> Vec<(String, String)> {
     own.chain(attributes(config).into_iter().filter(|(key, _)| key != "tag").map(named)).collect()
 }
 
+/// Where the log is of a container whose logs are kept in a folder of the host's, as podman has it.
+pub(super) fn place(request: &mut Request, id: &ContainerId) {
+    if let Some(folder) = &request.defaults.log_folder
+        && matches!(request.log_driver, LogDriver::K8sFile | LogDriver::JsonFile)
+    {
+        request.life.log.path.get_or_insert_with(|| folder.join(id.as_str()).join("ctr.log"));
+    }
+}
+
 /// Refuse a start whose output nobody could keep.
 pub(super) fn check(container: &Container) -> Result<()> {
     let config = config(container);
+    // Of `log_path`, whose folder is there: that of one container is not.
+    let own = container.config.life.log.path.as_deref().and_then(Path::parent);
+    if let Some(folder) = own.filter(|folder| folder.ends_with(container.config.id.as_str()) && !folder.exists()) {
+        let deed = || Fault::new(Kind::Host, format!("cannot make `{}` for the log", folder.display()));
+        std::fs::create_dir(folder).map_err(|error| deed().because(error))?;
+    }
     if config.driver == Driver::Journald && !journal::listens(&config.path) {
         let text = format!("cannot log to the journal: nobody listens at `{}`", config.path.display());
         return Err(Fault::new(Kind::Host, text).hint("--log-driver k8s-file").into());

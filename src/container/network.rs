@@ -57,6 +57,14 @@ pub(super) fn decide(engine: &Engine, request: &Request, image: &ImageConfig) ->
             ports.extend(exposed);
         }
     }
+    let ips = &request.defaults.host_ips;
+    if !ips.is_empty() {
+        let spread = |port: PortMapping| match port.host_ip {
+            Some(_) => vec![port],
+            None => ips.iter().map(|ip| PortMapping { host_ip: Some(*ip), ..port.clone() }).collect(),
+        };
+        ports = ports.into_iter().flat_map(spread).collect();
+    }
     if mode == NetworkMode::Host && !ports.is_empty() {
         let text = "published ports mean nothing with `--network host`: the container has all of the host's";
         engine.warn(&Fault::new(Kind::Usage, text));

@@ -16,6 +16,7 @@ use crate::network::{NetworkMode, PortMapping, Settings};
 use crate::oci::platform::Platform;
 use crate::registry::Access;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -123,6 +124,12 @@ pub struct Defaults {
     pub capabilities: Option<Vec<String>>,
     /// How long `stop` waits, seconds.
     pub stop_timeout: Option<u64>,
+    /// Where logs are kept, in a folder for each container.
+    pub log_folder: Option<PathBuf>,
+    /// The addresses that ports without one are published on; none: all.
+    pub host_ips: Vec<IpAddr>,
+    /// A host name is made of the name, not of the id.
+    pub name_as_hostname: bool,
 }
 
 /// Where the root file system comes from.

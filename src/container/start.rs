@@ -19,6 +19,7 @@ use crate::base::error::{Fault, Kind, fault};
 use crate::base::lock::{Lock, Share};
 use crate::base::{signal, timing};
 use crate::engine::Engine;
+use crate::events as journal;
 use crate::monitor::confine::Duty;
 use crate::monitor::{self, AttachOptions, End, Outcome, Streams};
 use crate::network::{self, Listener, NetworkMode, PortMapping};
@@ -388,6 +389,7 @@ fn confine(dirs: &Dirs, container: &Container, live: &Live) {
     let files = [&config.cidfile, &config.life.pidfile, &config.life.monitor_pidfile, &config.life.log.path];
     let mut folders = vec![dirs.data.as_path(), dirs.run.as_path(), Path::new("/sys/fs/cgroup")];
     folders.extend(files.into_iter().flatten().filter_map(|file| file.parent()));
+    folders.extend(journal::settings().path.as_deref().and_then(Path::parent));
     monitor::confine::confine(duty, &folders);
 }
 

@@ -1,6 +1,6 @@
 //! Following the journal: inotify(7) says when it grows; what is new is read from where one was.
 
-use super::{Event, Query, folder, journal};
+use super::{Event, Query, folder, journal, older};
 use crate::base::dirs::Dirs;
 use crate::base::time;
 use anyhow::{Context, Result};
@@ -29,7 +29,7 @@ pub fn follow(
     let query = Query { since: query.since.or(Some(now)), ..query.clone() };
     if query.since.is_some_and(|since| since < now) {
         let old = Query { until: query.until, ..query.clone() };
-        if let Ok(file) = File::open(journal(dirs).with_extension("1")) {
+        if let Ok(file) = File::open(older(dirs)) {
             Tail { file, rest: Vec::new() }.read(&old, sink)?;
         }
     }

@@ -7,13 +7,16 @@
 //!
 //! A line is one write(2) to a file opened with `O_APPEND`, so lines of several processes never mix; nobody takes a
 //! lock to write. A journal that has grown too long is renamed, and the one before it is gone. The journal is a record
-//! for people and scripts: nothing of box depends on it, and a full disk only costs the line.
+//! for people and scripts: nothing of box depends on it, and a full disk only costs the line. Where it is and whether
+//! there is one, containers.conf may say ([`Settings`]).
 
 mod follow;
 mod read;
+mod settings;
 
 pub use follow::follow;
 pub use read::{Query, read};
+pub use settings::{Settings, configure, load_with, settings};
 
 use crate::base::dirs::Dirs;
 use crate::base::error::{Fault, Kind};
@@ -25,9 +28,6 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-
-/// A journal longer than this, in bytes, begins anew.
-const MAX_LENGTH: u64 = 4 << 20;
 
 /// Something that has happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,16 +74,27 @@ impl Event {
     }
 }
 
-fn folder(dirs: &Dirs) -> PathBuf {
-    dirs.data.join("events")
+/// The folder of the journal, which is made with the first event.
+pub fn folder(dirs: &Dirs) -> PathBuf {
+    journal(dirs).parent().map(PathBuf::from).unwrap_or_default()
 }
 
 fn journal(dirs: &Dirs) -> PathBuf {
-    folder(dirs).join("journal")
+    settings().path.clone().unwrap_or_else(|| dirs.data.join("events/journal"))
+}
+
+/// The journal that was renamed.
+fn older(dirs: &Dirs) -> PathBuf {
+    let mut name = journal(dirs).into_os_string();
+    name.push(".1");
+    name.into()
 }
 
 /// Append events, by one write. What cannot be written is lost: no deed fails for its record.
 pub fn record(dirs: &Dirs, events: &[Event]) {
+    if !settings().kept {
+        return;
+    }
     let mut bytes = Vec::with_capacity(512);
     for event in events {
         if serde_json::to_writer(&mut bytes, event).is_ok() {
@@ -109,11 +120,12 @@ fn append(dirs: &Dirs, bytes: &[u8]) -> std::io::Result<()> {
         file => file?,
     };
     file.write_all(bytes)?;
-    if file.metadata()?.len() > MAX_LENGTH {
+    let max = settings().max_size;
+    if max > 0 && file.metadata()?.len() > max {
         // Two who find it so at once rename twice; the second would lose a young journal but for the check.
         let length = std::fs::metadata(&path)?.len();
-        if length > MAX_LENGTH {
-            std::fs::rename(&path, path.with_extension("1"))?;
+        if length > max {
+            std::fs::rename(&path, older(dirs))?;
         }
     }
     Ok(())
@@ -126,7 +138,7 @@ pub struct Filters(Vec<(String, String)>);
 impl Filters {
     /// Read `KEY=VALUE`s. Errors: [`Kind::Usage`].
     pub fn parse(texts: &[String]) -> Result<Self> {
-        let keys = "container event image label pod type volume";
+        let keys = "container event image label network pod secret type volume";
         let parse = |text: &String| -> Result<(String, String)> {
             let hint = || format!("the keys are: {keys}");
             let Some((key, value)) = text.split_once('=') else {
@@ -155,7 +167,7 @@ impl Filters {
 fn matches(event: &Event, key: &str, value: &str) -> bool {
     let named = |kind: &str| event.kind == kind && (event.name == value || event.id.starts_with(value));
     match key {
-        "container" => named("container"),
+        "container" | "network" | "secret" | "volume" => named(key),
         "event" => event.action == value,
         "image" => {
             named("image") || event.image == value || event.image.rsplit_once(':').is_some_and(|(n, _)| n == value)
@@ -165,7 +177,7 @@ fn matches(event: &Event, key: &str, value: &str) -> bool {
             None => event.attributes.contains_key(value),
         },
         "type" => event.kind == value,
-        // There are neither pods nor volumes with names yet.
+        // There are no pods.
         _ => false,
     }
 }
@@ -213,7 +225,7 @@ mod tests {
         }
         let files =
             ["journal", "journal.1"].map(|name| std::fs::metadata(base.join("events").join(name)).unwrap().len());
-        assert!(files.iter().all(|length| *length <= MAX_LENGTH + 2048), "{files:?}");
+        assert!(files.iter().all(|length| *length <= settings().max_size + 2048), "{files:?}");
         let mut times = Vec::new();
         let query = Query { since: Some(9_000), until: Some(9_500), ..Query::default() };
         read(&dirs, &query, &mut |event| {

@@ -1,6 +1,6 @@
 //! Reading the journal back.
 
-use super::{Event, Filters, journal};
+use super::{Event, Filters, journal, older};
 use crate::base::dirs::Dirs;
 use anyhow::Result;
 use std::fs::File;
@@ -29,9 +29,8 @@ impl Query {
 
 /// Hand each event that is wanted to `sink`, oldest first. A line that is none is passed over.
 pub fn read(dirs: &Dirs, query: &Query, sink: &mut dyn FnMut(Event) -> Result<()>) -> Result<()> {
-    let path = journal(dirs);
-    read_file(&path.with_extension("1"), query, sink)?;
-    read_file(&path, query, sink)
+    read_file(&older(dirs), query, sink)?;
+    read_file(&journal(dirs), query, sink)
 }
 
 fn read_file(path: &Path, query: &Query, sink: &mut dyn FnMut(Event) -> Result<()>) -> Result<()> {

@@ -4,13 +4,27 @@ use super::prefix::{Prefix, from_number, number};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The first free network: podman's 10.89.0.0/24 and its successors, then those of 172.16 and 192.168.
-pub fn free_ipv4(taken: &[Prefix]) -> Option<Prefix> {
+/// The first free network of the pools (a network and how long the prefixes of its parts are); without pools podman's
+/// 10.89.0.0/24 and its successors, then those of 172.16 and 192.168.
+pub fn free_ipv4(taken: &[Prefix], pools: &[(Prefix, u8)]) -> Option<Prefix> {
+    let is_free = |candidate: &Prefix| !taken.iter().any(|other| other.overlaps(candidate));
+    if !pools.is_empty() {
+        let parts = |(base, length): &(Prefix, u8)| {
+            let (base, length, step) = (base.address, *length, 1 << (32 - u32::from(*length)));
+            let all = (number(base)..).step_by(step).map(move |number| from_number(base, number));
+            all.map(move |address| Prefix { address, length })
+        };
+        let inside = |pool: &(Prefix, u8)| {
+            let whole = pool.0;
+            parts(pool).take_while(move |part| whole.contains(part.address)).find(is_free)
+        };
+        return pools.iter().find_map(inside);
+    }
     let tens = (89..=255u8).flat_map(|second| (0..=255u8).map(move |third| Ipv4Addr::new(10, second, third, 0)));
     let others = (0..=255u8).map(|third| Ipv4Addr::new(172, 30, third, 0));
     let last = (150..=250u8).map(|third| Ipv4Addr::new(192, 168, third, 0));
     let all = tens.chain(others).chain(last).map(|address| Prefix { address: address.into(), length: 24 });
-    all.into_iter().find(|candidate| !taken.iter().any(|other| other.overlaps(candidate)))
+    all.into_iter().find(is_free)
 }
 
 /// A network of private IPv6 addresses (RFC 4193) from random bytes.
@@ -74,10 +88,21 @@ mod tests {
 
     #[test]
     fn networks_do_not_collide() {
-        assert_eq!(free_ipv4(&[]), Some(net("10.89.0.0/24")));
-        assert_eq!(free_ipv4(&[net("10.89.0.0/24"), net("10.89.1.128/25")]), Some(net("10.89.2.0/24")));
-        assert_eq!(free_ipv4(&[net("10.0.0.0/8")]), Some(net("172.30.0.0/24")));
-        assert_eq!(free_ipv4(&[net("0.0.0.0/0")]), None);
+        assert_eq!(free_ipv4(&[], &[]), Some(net("10.89.0.0/24")));
+        assert_eq!(free_ipv4(&[net("10.89.0.0/24"), net("10.89.1.128/25")], &[]), Some(net("10.89.2.0/24")));
+        assert_eq!(free_ipv4(&[net("10.0.0.0/8")], &[]), Some(net("172.30.0.0/24")));
+        assert_eq!(free_ipv4(&[net("0.0.0.0/0")], &[]), None);
+        let pools = [(net("10.5.0.0/23"), 24), (net("192.168.7.0/24"), 26)];
+        for (taken, expected) in [
+            (&[][..], Some("10.5.0.0/24")),
+            (&["10.5.0.128/25"], Some("10.5.1.0/24")),
+            (&["10.5.0.0/16"], Some("192.168.7.0/26")),
+            (&["10.0.0.0/8", "192.168.7.0/25"], Some("192.168.7.128/26")),
+            (&["10.0.0.0/8", "192.168.0.0/16"], None),
+        ] {
+            let taken: Vec<Prefix> = taken.iter().map(|text| net(text)).collect();
+            assert_eq!(free_ipv4(&taken, &pools), expected.map(net), "{taken:?}");
+        }
         assert_eq!(private_ipv6([1, 2, 3, 4, 5, 6, 7]), net("fd01:203:405:607::/64"));
     }
 

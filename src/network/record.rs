@@ -145,6 +145,8 @@ pub struct Wanted {
     pub interface: Option<String>,
     /// `--route`.
     pub routes: Vec<Route>,
+    /// Where a free subnet is looked for, and how long its prefix is; none: among all private addresses.
+    pub pools: Vec<(Prefix, u8)>,
 }
 
 /// Whether a network can have this name: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, up to 128 characters.
@@ -377,7 +379,7 @@ fn interface(others: &[Record], wanted: Option<String>) -> Result<String> {
 /// What is chosen, checked, and completed where it was left open.
 fn subnets(others: &[Record], wanted: &Wanted) -> Result<Vec<Subnet>> {
     let usage = |text: String| Err(fault(Kind::Usage, text));
-    let Wanted { gateways, ranges, ipv6, no_ipv4, .. } = wanted;
+    let Wanted { gateways, ranges, ipv6, no_ipv4, pools, .. } = wanted;
     if gateways.len() > wanted.subnets.len() || ranges.len() > wanted.subnets.len() {
         return usage("`--gateway` and `--ip-range` need a `--subnet` each".into());
     }
@@ -408,7 +410,7 @@ fn subnets(others: &[Record], wanted: &Wanted) -> Result<Vec<Subnet>> {
         // slirp4netns's own, the way out.
         taken.push(Prefix { address: Ipv4Addr::new(10, 0, 2, 0).into(), length: 24 });
         if prefixes.is_empty() && !no_ipv4 {
-            let free = ipam::free_ipv4(&taken);
+            let free = ipam::free_ipv4(&taken, pools);
             prefixes.push(free.ok_or_else(|| fault(Kind::Host, "no network of private addresses is free"))?);
         }
     }

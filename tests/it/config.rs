@@ -90,7 +90,7 @@ fn files_of_the_user_drop_ins_and_variables() {
     let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
     assert!(line("containers.shm_size").contains(" 4k ") && line("containers.shm_size").contains(" yes "), "{shown}");
     assert!(line("containers.shm_size").ends_with("over.conf"), "{shown}");
-    assert!(line("engine.num_locks").contains(" no "), "{shown}");
+    assert!(line("engine.num_locks").contains(" no: there are as many locks as containers "), "{shown}");
     env.set("CONTAINERS_CONF_OVERRIDE", "/nonesuch.conf");
     env.box_(&["create", "t"]).fails(125).says("/nonesuch.conf");
 }
@@ -163,10 +163,128 @@ fn of_pushes_and_secrets() {
     for (conf, says) in [
         ("[engine]\ncompression_format = \"lzma\"\n", "cannot use `compression_format`"),
         ("[engine]\ncompression_format = \"gzip\"\ncompression_level = 10\n", "cannot use `compression_level`"),
+        ("[engine]\nimage_default_format = \"v2s1\"\n", "cannot use `image_default_format`"),
     ] {
         env.file("containers.conf", conf);
         env.box_(&["push", "-q", "t", "oci:layout:y"]).fails(125).says(says);
     }
+    env.file("containers.conf", "[engine]\nimage_default_format = \"v2s2\"\n");
+    env.box_(&["push", "-q", "t", "dir:folder"]).ok();
+    let manifest = std::fs::read_to_string(env.base.join("folder/manifest.json")).unwrap();
+    assert!(manifest.contains("application/vnd.docker.distribution.manifest.v2+json"), "{manifest}");
     env.file("containers.conf", "[secrets]\ndriver = \"pigeon\"\n");
     env.cmd(&["secret", "create", "b", "-"]).stdin("x").run().fails(125).says("pigeon");
+}
+
+#[test]
+fn of_events() {
+    let env = TestEnv::with_image();
+    let file = env.base.join("told/box.log");
+    let conf = |rest: &str| {
+        env.file("containers.conf", format!("[engine]\nevents_logfile_path = \"{}\"\n{rest}", file.display()));
+    };
+    let events = || env.box_(&["events", "--stream=false", "--format", "{{.Status}} {{.Name}}"]);
+    conf("events_logger = \"file\"\nhealthcheck_events = false\n");
+    env.background("web", &["--health-cmd", "[\"true\"]", "--health-interval", "1s"], &["pause"]);
+    env.box_(&["wait", "--condition", "healthy", "web"]).ok();
+    env.box_(&["kill", "web"]).ok();
+    env.box_(&["wait", "web"]);
+    let told = events().ok();
+    for event in ["create web", "start web", "died web"] {
+        assert!(told.lines().any(|line| line == event), "no `{event}` in\n{told}");
+    }
+    assert!(!told.contains("health_status"), "{told}");
+    assert!(!env.data().join("events/journal.1").exists() && file.exists());
+    // Everything is longer than this, so what is older than the last event is in the file before it.
+    conf("events_logfile_max_size = \"1\"\n");
+    env.box_(&["rename", "web", "api"]).ok();
+    env.box_(&["rename", "api", "web"]).ok();
+    assert_eq!(events().ok().lines().count(), 1, "{}", events());
+    conf("events_logger = \"none\"\n");
+    env.box_(&["rm", "web"]).ok();
+    events().fails(125).says("no events are kept").says("events_logger");
+    conf("");
+    assert!(!events().ok().contains("remove"), "{}", events());
+    for (rest, said) in [
+        ("events_logger = \"pigeon\"", "cannot use `events_logger` of"),
+        ("events_logfile_max_size = \"much\"", "cannot use `events_logfile_max_size` of"),
+        ("healthcheck_events = \"perhaps\"", "cannot use `healthcheck_events` of"),
+    ] {
+        conf(rest);
+        env.box_(&["run", "--rm", "t", "true"]).fails(125).says(said);
+    }
+}
+
+#[test]
+fn of_logs_names_and_addresses() {
+    let env = TestEnv::with_image();
+    let folder = env.base.join("logs");
+    std::fs::create_dir(&folder).unwrap();
+    let text = format!(
+        "[containers]\nlog_path = \"{}\"\ncontainer_name_as_hostname = true\n\
+         [network]\ndefault_host_ips = [\"127.0.0.1\", \"127.0.0.2\"]\n",
+        folder.display()
+    );
+    env.file("containers.conf", &text);
+    env.background("my_web.1", &[], &["both", "to out\n", "to err\n"]);
+    env.box_(&["wait", "my_web.1"]).ok();
+    assert_eq!(env.inspect("my_web.1", "{{.Config.Hostname}}"), "myweb.1");
+    let id = env.inspect("my_web.1", "{{.Id}}");
+    let log = folder.join(&id).join("ctr.log");
+    assert!(std::fs::read_to_string(&log).unwrap().contains(" stdout F to out\n"), "{}", log.display());
+    assert_eq!(env.box_(&["logs", "my_web.1"]).ok(), "to out");
+    env.box_(&["rm", "my_web.1"]).ok();
+    assert!(log.exists(), "what is kept in a folder of the host's stays there");
+    env.box_(&["create", "--name", "a", "-p", "8080:80", "-p", "127.0.0.9:81:81", "-h", "typed", "t"]).ok();
+    let bindings = env.box_(&["inspect", "--format", "{{json .HostConfig.PortBindings}}", "a"]).json();
+    let ips = |port: &str| {
+        let list = bindings[port].as_array().unwrap_or_else(|| panic!("{bindings}"));
+        list.iter().filter_map(|entry| entry["HostIp"].as_str()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!((ips("80/tcp"), ips("81/tcp")), ("127.0.0.1 127.0.0.2".into(), "127.0.0.9".into()), "{bindings}");
+    assert_eq!(env.inspect("a", "{{.Config.Hostname}}"), "typed");
+    for (text, said) in [
+        ("[containers]\nlog_path = \"here\"", "cannot use `log_path` of"),
+        ("[containers]\ncontainer_name_as_hostname = 2", "cannot use `container_name_as_hostname` of"),
+        ("[network]\ndefault_host_ips = [\"here\"]", "cannot use `default_host_ips` of"),
+    ] {
+        env.file("containers.conf", text);
+        env.box_(&["create", "t"]).fails(125).says(said);
+    }
+}
+
+#[test]
+fn of_subnets() {
+    let env = with(
+        "[network]\ndefault_subnet_pools = [{\"base\" = \"198.18.0.0/23\", \"size\" = 24}, \
+         {\"base\" = \"198.19.5.0/28\", \"size\" = 29}]\n",
+    );
+    let subnet = |name: &str| {
+        env.box_(&["network", "create", name]).ok();
+        env.box_(&["network", "inspect", "--format", "{{(index .subnets 0).subnet}}", name]).ok()
+    };
+    let found = ["a", "b", "c", "d"].map(subnet);
+    assert_eq!(found, ["198.18.0.0/24", "198.18.1.0/24", "198.19.5.0/29", "198.19.5.8/29"]);
+    env.box_(&["network", "create", "e"]).fails(125).says("no network");
+    env.box_(&["network", "create", "--driver", "none", "f"]).ok();
+    for wrong in ["1", "[{\"base\" = \"fd00::/64\", \"size\" = 70}]", "[{\"base\" = \"10.0.0.0/16\", \"size\" = 8}]"] {
+        env.file("containers.conf", format!("[network]\ndefault_subnet_pools = {wrong}\n"));
+        env.box_(&["network", "create", "g"]).fails(125).says("cannot use `default_subnet_pools` of");
+    }
+}
+
+/// All keys of containers.conf(5), each with a value that it may have.
+#[test]
+fn each_key_is_gone_by_or_has_its_reason() {
+    let env = with(include_str!("golden/containers.conf"));
+    let shown = env.box_(&["info", "--config"]).ok();
+    let keys: Vec<&str> = shown.lines().skip(1).collect();
+    assert!(keys.len() > 120, "{} keys", keys.len());
+    for line in keys {
+        let words: Vec<&str> = line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect();
+        let known = words.iter().any(|word| *word == "yes" || word.starts_with("no: "));
+        assert!(known && !line.contains("no such key"), "{line}");
+    }
+    env.file("containers.conf", "[containers]\nshm_sise = \"1m\"\n");
+    assert!(env.box_(&["info", "--config"]).ok().contains("no: there is no such key"));
 }

@@ -4,7 +4,8 @@ use crate::base::error::{Fault, Kind, fault};
 use crate::cli::args::Globals;
 use crate::cli::args::networks::Create;
 use crate::cli::output::print_line;
-use crate::cli::session;
+use crate::cli::{defaults, session};
+use crate::config::containers::Containers;
 use crate::network::prefix::Prefix;
 use crate::network::record::{self, Driver, Wanted, parse_range, parse_route};
 use anyhow::Result;
@@ -14,8 +15,9 @@ use std::net::IpAddr;
 /// `box network create`.
 pub fn create(args: Create, globals: &Globals) -> Result<u8> {
     check_ipam(&args)?;
+    let driver = driver(&args)?;
     let wanted = Wanted {
-        driver: driver(&args)?,
+        driver,
         subnets: args
             .subnet
             .iter()
@@ -33,6 +35,7 @@ pub fn create(args: Create, globals: &Globals) -> Result<u8> {
         options: pairs("--opt", &args.opt, true)?,
         interface: args.interface_name,
         routes: args.route.iter().map(|text| parse_route(text)).collect::<Result<_>>()?,
+        pools: if driver == Driver::Bridge { defaults::subnet_pools(&Containers::load()?)? } else { Vec::new() },
     };
     let engine = session::open(globals)?;
     let _lock = record::lock(&engine.dirs)?;

@@ -1,0 +1,85 @@
+//! Data table: keys of containers.conf that box does not go by, and why: said by `info --config`.
+
+/// The key, and why it changes nothing.
+const UNUSED: [(&str, &str); 65] = [
+    ("containers.enable_keyring", "a container's commands cannot reach keys: its system calls are refused"),
+    ("containers.enable_labels", "there are no SELinux labels"),
+    ("containers.init_path", "box is the init itself"),
+    ("containers.interface_name", "asked for by --network NAME:interface_name=…"),
+    ("containers.keyring", "a container's commands cannot reach keys: its system calls are refused"),
+    ("containers.label", "there are no SELinux labels"),
+    ("containers.label_users", "there are no SELinux labels"),
+    ("containers.prepare_volume_on_create", "a volume gets the image's files when it is first mounted"),
+    ("containers.rootless_networking", "default_rootless_network_cmd is its successor"),
+    ("engine.active_service", "box asks no server"),
+    ("engine.add_compression", "lists are pushed as they are"),
+    ("engine.cdi_spec_dirs", "/etc/cdi, /var/run/cdi and your own folder are looked into"),
+    ("engine.cgroup_manager", "systemd is asked where it answers, else the folder is used that is ours"),
+    ("engine.chown_copied_files", "asked for by cp --archive"),
+    ("engine.compat_api_enforce_docker_hub", "there is no API"),
+    ("engine.compose_providers", "there is no compose"),
+    ("engine.compose_warning_logs", "there is no compose"),
+    ("engine.conmon_env_vars", "there is no conmon: box is the monitor"),
+    ("engine.conmon_path", "there is no conmon: box is the monitor"),
+    ("engine.conmonrs_path", "there is no conmon: box is the monitor"),
+    ("engine.database_backend", "there is no database"),
+    ("engine.enable_port_reservation", "a published port is always held"),
+    ("engine.env", "set it where box is called from"),
+    ("engine.events_container_create_inspect_data", "box inspect tells it"),
+    ("engine.exit_command_delay", "there is no API"),
+    ("engine.healthcheck_log", "asked for by --health-log-destination"),
+    ("engine.helper_binaries_dir", "programs are found in PATH"),
+    ("engine.hooks_dir", "hooks are those of a bundle's config.json"),
+    ("engine.image_build_format", "asked for by build --format"),
+    ("engine.image_copy_tmp_dir", "layers are unpacked as they come, beside their place"),
+    ("engine.image_default_transport", "a name without a transport is of a registry"),
+    ("engine.image_parallel_copies", "layers come at the same time, as many as the registry serves well"),
+    ("engine.infra_command", "this release has no pods"),
+    ("engine.infra_image", "this release has no pods"),
+    ("engine.kube_generate_type", "this release has no pods"),
+    ("engine.lock_type", "locks are files"),
+    ("engine.multi_image_archive", "several names are always several images"),
+    ("engine.namespace", "a store of its own: --root"),
+    ("engine.network_cmd_options", "asked for by --network slirp4netns:OPTION"),
+    ("engine.network_cmd_path", "programs are found in PATH"),
+    ("engine.no_pivot_root", "the root is always changed by pivot_root(2)"),
+    ("engine.num_locks", "there are as many locks as containers"),
+    ("engine.platform_to_oci_runtime", "other processors are emulated: --platform"),
+    ("engine.pod_exit_policy", "this release has no pods"),
+    ("engine.podmansh_timeout", "there is no podmansh"),
+    ("engine.remote", "box asks no server"),
+    ("engine.runtime_supports_json", "errors of any runtime are read as they come"),
+    ("engine.runtime_supports_kvm", "name such a runtime: --runtime"),
+    ("engine.runtime_supports_nocgroups", "any runtime may be asked for that"),
+    ("engine.runtimes_flags", "a runtime is called without flags of its own"),
+    ("engine.service_destinations", "box asks no server"),
+    ("engine.service_timeout", "there is no API"),
+    ("engine.static_dir", "the store is one folder: --root"),
+    ("engine.tmp_dir", "the run folder is one: --runroot"),
+    ("engine.volume_path", "volumes are in the store: --root"),
+    ("engine.volume_plugin_timeout", "there are no plugins"),
+    ("engine.volume_plugins", "there are no plugins"),
+    ("network.cni_plugin_dirs", "there are no plugins"),
+    ("network.default_network", "the default network is `bridge`"),
+    ("network.default_subnet", "asked for by network create --subnet"),
+    ("network.dns_bind_port", "the name server is inside the network, where port 53 is free"),
+    ("network.firewall_driver", "rules are made by nftables in a namespace of their own"),
+    ("network.netavark_plugin_dirs", "there are no plugins"),
+    ("network.network_backend", "there is one"),
+    ("network.network_config_dir", "networks are in the store: --root"),
+];
+
+/// Tables that are about other programs.
+const TABLES: [(&str, &str); 4] = [
+    ("farms", "box asks no other machine"),
+    ("machine", "box runs where Linux does, without a machine of its own"),
+    ("podmansh", "there is no podmansh"),
+    ("service_destinations", "box asks no server"),
+];
+
+/// Why box does not go by a key; `None` for one that nobody has.
+pub fn why(key: &str) -> Option<&'static str> {
+    let of_key = UNUSED.iter().find(|(name, _)| *name == key);
+    let of_table = || TABLES.iter().find(|(name, _)| key.split('.').next() == Some(*name));
+    of_key.or_else(of_table).map(|(_, why)| *why)
+}
