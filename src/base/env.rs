@@ -113,6 +113,12 @@ pub fn buildkit_progress() -> Option<String> {
     text("BUILDKIT_PROGRESS")
 }
 
+/// `COSIGN_PASSWORD`: the passphrase of an encrypted private key that images are signed with; empty for an empty one.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn cosign_password() -> Option<String> {
+    std::env::var("COSIGN_PASSWORD").ok()
+}
+
 /// `COMPLETE`: the shell that asks for completions; only its scripts set it.
 pub fn completing_shell() -> Option<String> {
     text("COMPLETE")

@@ -228,7 +228,7 @@ fn drop_unwanted(engine: &Engine, request: &BuildRequest, built: &mut Built) -> 
     for one in built.images.drain(..) {
         let Some(image) = image::find(&engine.store, one.id.digits())? else { continue };
         if image.names.is_empty() && container::used_by(engine, &image.id).is_empty() {
-            container::remove_image(engine, one.id.digits(), false).map_err(|error| {
+            container::remove_image(engine, one.id.digits(), image::RemoveOptions::default()).map_err(|error| {
                 Fault::new(Kind::Other, "cannot take the image away that nobody asked for").because(error)
             })?;
         }

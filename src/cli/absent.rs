@@ -3,7 +3,7 @@
 /// The options and commands, why they are not there, and what to type.
 type Absent = (&'static [&'static str], &'static str, &'static str);
 
-const ABSENT: [Absent; 72] = [
+const ABSENT: [Absent; 78] = [
     (&["--link"], "containers of one network find each other by name", "box network create lan, then --network lan"),
     (&["--link-local-ip"], "podman takes it and does nothing", "leave it out"),
     (&["--isolation"], "it is for Windows", "leave it out"),
@@ -35,6 +35,10 @@ const ABSENT: [Absent; 72] = [
         "lists name images only",
         "oras push REGISTRY/NAME FILE",
     ),
+    (&["--subject"], "a list refers to nothing else", "oras attach REGISTRY/NAME FILE"),
+    (&["--insecure"], "how registries are asked has one flag everywhere", "--tls-verify=false"),
+    (&["--estargz"], "zstd:chunked does the same, and is smaller", "--compression-format zstd:chunked"),
+    (&["--cosign-key"], "it is called as podman calls it", "--sign-by-sigstore-private-key FILE"),
     (&["--max", "box system check -m"], "the store keeps nothing that nobody names", "box system prune"),
     (&["--all-platforms"], "the store has an image for one platform each", "once for each: --platform OS/ARCH"),
     (&["--init-ctr", "--pod", "--pod-id-file", "box ps -p"], "this release has no pods", "leave it out"),
@@ -146,7 +150,9 @@ const ABSENT: [Absent; 72] = [
     (&["quadlet"], "units of systemd are not made", "box run --restart always, then box system boot enable"),
     (&["compose"], "this release has no compose", "box builder bake builds what a compose file describes"),
     (&["connection", "context", "dial-stdio", "farm", "remote"], "box asks no server", "ssh HOST box COMMAND"),
-    (&["scp"], "box asks no server", "box save IMAGE | ssh HOST box load"),
+    (&["convert"], "layers are packed otherwise as they are pushed", "box push --compression-format zstd IMAGE oci:FOLDER"),
+    (&["encrypt"], "images are not encrypted", "skopeo copy --encryption-key KEY"),
+    (&["decrypt"], "encrypted images cannot be read", "skopeo copy --decryption-key KEY"),
     (&["plugin"], "there are no plugins", "leave it out"),
     (&["swarm", "stack", "node", "config"], "it is for swarms", "leave it out"),
     (&["trust"], "signatures are a matter of policy.json", "box image trust show"),

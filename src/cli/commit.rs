@@ -37,7 +37,7 @@ pub fn commit(args: &Commit, globals: &Globals) -> Result<u8> {
         squash: args.squash,
         include_volumes: args.include_volumes,
         config,
-        pause: args.pause,
+        pause: args.pause && !args.no_pause,
     };
     let id = container::commit(&engine, &container, &request)?;
     if let Some(path) = &args.iidfile {

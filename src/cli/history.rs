@@ -19,7 +19,7 @@ const MISSING: &str = "<missing>";
 pub fn history(args: &History, globals: &Globals) -> Result<u8> {
     let engine = session::open(globals)?;
     let format = args.format.as_deref().map(Format::parse).transpose()?;
-    let image = session::image(&engine, &args.image)?;
+    let image = session::image_for(&engine, &args.image, args.platform.as_deref())?;
     let steps = image::history(&engine.store, &image);
     let rows: Vec<Row> = steps.iter().enumerate().map(|(at, step)| Row::new(&image, step, at == 0, args)).collect();
     let text = match &format {

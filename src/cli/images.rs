@@ -2,17 +2,21 @@
 
 use super::args::Globals;
 use super::args::images::Images;
-use super::image::Selection;
+use super::image::{Selection, platforms};
 use super::output::{print, table};
 use super::session::{self, created};
 use super::template::Format;
+use crate::base::digest::Digest;
 use crate::base::{time, units};
 use crate::container;
 use crate::container::config::RootSource;
 use crate::engine::Engine;
 use crate::image::{self, Image};
+use crate::store::Store;
 use anyhow::Result;
 use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// How many digits of a size podman shows.
 const DIGITS: usize = 3;
@@ -22,22 +26,43 @@ pub fn images(args: &Images, globals: &Globals) -> Result<u8> {
     let mut selection = Selection::parse(&args.filter, args.name.as_deref())?;
     let engine = session::open(globals)?;
     let format = args.format.as_deref().map(Format::parse).transpose()?;
-    let mut all = image::list(&engine.store)?;
     selection.look(&engine)?;
+    if args.tree {
+        return platforms(&engine, &selection, args.noheading);
+    }
+    let mut all = image::list(&engine.store)?;
     all.retain(|image| selection.fits(image));
     all.iter_mut().for_each(|image| selection.narrow(image));
-    sort(&engine, &mut all, args.sort.as_deref());
-    print(&show(&engine, &all, args, format.as_ref())?)?;
+    let sizes = Sizes { store: &engine.store, layers: RefCell::default() };
+    sort(&sizes, &mut all, args.sort.as_deref());
+    print(&show(&engine, &sizes, &all, args, format.as_ref())?)?;
     Ok(0)
 }
 
+/// The sizes of images, each of whose layers is looked at once.
+struct Sizes<'a> {
+    store: &'a Store,
+    layers: RefCell<HashMap<Digest, u64>>,
+}
+
+impl Sizes<'_> {
+    fn of(&self, image: &Image) -> u64 {
+        let mut known = self.layers.borrow_mut();
+        let mut size = |layer: &Digest| match known.get(layer) {
+            Some(size) => *size,
+            None => *known.entry(layer.clone()).or_insert(self.store.layer_size(layer).unwrap_or(0)),
+        };
+        image.layers.iter().map(|layer| size(&layer.diff_id)).sum()
+    }
+}
+
 /// By a key; without one those made last come first.
-fn sort(engine: &Engine, all: &mut [Image], key: Option<&str>) {
+fn sort(sizes: &Sizes<'_>, all: &mut [Image], key: Option<&str>) {
     // Sorting is stable: what is equal stays newest first.
     all.sort_by_key(|image| std::cmp::Reverse(created(image)));
     match key {
         Some("id") => all.sort_by(|a, b| a.id.cmp(&b.id)),
-        Some("size") => all.sort_by_key(|image| image.size(&engine.store)),
+        Some("size") => all.sort_by_key(|image| sizes.of(image)),
         _ => {}
     }
 }
@@ -54,7 +79,7 @@ fn lines<'a>(all: &'a [Image], key: Option<&str>) -> Vec<(&'a Image, (String, St
     lines
 }
 
-fn show(engine: &Engine, all: &[Image], args: &Images, format: Option<&Format>) -> Result<String> {
+fn show(engine: &Engine, sizes: &Sizes<'_>, all: &[Image], args: &Images, format: Option<&Format>) -> Result<String> {
     let now = time::now();
     if args.quiet {
         return Ok(all.iter().map(|image| format!("{}\n", shown_id(image, args.no_trunc))).collect());
@@ -66,10 +91,10 @@ fn show(engine: &Engine, all: &[Image], args: &Images, format: Option<&Format>) 
             users.iter().filter(|container| uses(&container.config.root)).count()
         };
         let rows: Vec<Value> = match format.is_json() {
-            true => all.iter().map(|image| as_json(engine, image, count(image))).collect(),
+            true => all.iter().map(|image| as_json(sizes, image, count(image))).collect(),
             false => lines(all, args.sort.as_deref())
                 .into_iter()
-                .map(|(image, name)| fields(engine, image, name, args.no_trunc, count(image), now))
+                .map(|(image, name)| fields(sizes, image, name, args.no_trunc, count(image), now))
                 .collect(),
         };
         return format.render(&rows, &heading);
@@ -87,7 +112,7 @@ fn show(engine: &Engine, all: &[Image], args: &Images, format: Option<&Format>) 
     for (image, (repository, tag)) in lines(all, args.sort.as_deref()) {
         let mut row = vec![repository, tag];
         row.extend(args.digests.then(|| image.manifest.digest.to_string()));
-        let size = units::spaced_size(image.size(&engine.store), DIGITS);
+        let size = units::spaced_size(sizes.of(image), DIGITS);
         row.extend([shown_id(image, args.no_trunc), time::ago(created(image), now), size]);
         row.extend(args.history.then(|| image.all_names().join(", ")));
         row.extend(some_read_only.then(|| image.read_only.to_string()));
@@ -126,8 +151,8 @@ fn heading(field: &str) -> String {
 }
 
 /// An image as podman's `--format json` has it.
-fn as_json(engine: &Engine, image: &Image, containers: usize) -> Value {
-    let size = image.size(&engine.store);
+fn as_json(sizes: &Sizes<'_>, image: &Image, containers: usize) -> Value {
+    let size = sizes.of(image);
     json!({
         "Id": image.id.digits(),
         "ParentId": "",
@@ -153,14 +178,14 @@ fn as_json(engine: &Engine, image: &Image, containers: usize) -> Value {
 
 /// A line as templates see it.
 fn fields(
-    engine: &Engine,
+    sizes: &Sizes<'_>,
     image: &Image,
     (repository, tag): (String, String),
     full: bool,
     containers: usize,
     now: i64,
 ) -> Value {
-    let size = units::spaced_size(image.size(&engine.store), DIGITS);
+    let size = units::spaced_size(sizes.of(image), DIGITS);
     let made = created(image);
     json!({
         "ID": shown_id(image, full), "Id": image.id.digits(),

@@ -56,7 +56,8 @@ pub fn container(args: InspectContainer, globals: &Globals) -> Result<u8> {
 /// `box image inspect`.
 pub fn image(args: InspectImage, globals: &Globals) -> Result<u8> {
     let engine = session::open(globals)?;
-    show(args.format.as_deref(), &args.names, |name| inspect_image(&engine, name))
+    let found = |name: &str| session::image_for(&engine, name, args.platform.as_deref());
+    show(args.format.as_deref(), &args.names, |name| Ok(image::inspect(&engine.store, &found(name)?)))
 }
 
 /// `box container exists`.
@@ -83,10 +84,6 @@ fn inspect_container(engine: &Engine, name: &str, with_size: bool) -> Result<Val
         keys["SizeRootFs"] = (size.written + size.image).into();
     }
     Ok(keys)
-}
-
-fn inspect_image(engine: &Engine, name: &str) -> Result<Value> {
-    Ok(image::inspect(&engine.store, &session::image(engine, name)?))
 }
 
 fn missing(name: &str) -> anyhow::Error {

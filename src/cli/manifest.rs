@@ -94,7 +94,7 @@ fn push_list(args: &Push, engine: &Engine) -> Result<u8> {
     let variants = args.add_compression.iter().map(|format| push::compression(format, None));
     let variants = variants.collect::<Result<Vec<_>>>()?;
     let (destination, signer) = (args.destination.as_deref(), trust::signer(&args.signing));
-    let options = PushOptions { image: &args.list, destination, shape, signer, access: &access };
+    let options = PushOptions { image: &args.list, destination, platform: None, shape, signer, access: &access };
     let progress = Shown::new(args.quiet);
     let pushed = image::push_manifest_list(&engine.store, &options, &variants, args.all.unwrap_or(true), &progress);
     if pushed.is_err() {

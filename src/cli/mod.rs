@@ -247,6 +247,7 @@ fn dispatch_image(verb: ImageVerb, globals: &Globals) -> Result<u8> {
         ImageVerb::Untag(args) => Verb::Untag(args),
         ImageVerb::History(args) => Verb::History(args),
         ImageVerb::Prune(args) => return image::prune(&args, globals),
+        ImageVerb::Scp(args) => return image::scp(&args, globals),
         ImageVerb::Tree(args) => return image::tree(&args, globals),
         ImageVerb::Inspect(args) => return inspect::image(args, globals),
         ImageVerb::Mount(args) => return mount::mount_image(&args, globals),

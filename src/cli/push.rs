@@ -9,12 +9,14 @@ use crate::base::error::{Kind, fault};
 use crate::config::containers::Containers;
 use crate::events;
 use crate::image::{self, Compression, ManifestFormat, Progress, PushOptions, Pushed, Shape};
+use crate::oci::platform::Platform;
 use anyhow::{Context, Result};
 
 /// `box push`: the digest goes to stderr and into `--digestfile`.
 pub fn push(args: &Push, globals: &Globals) -> Result<u8> {
     let packed = args.packing.compression_format.as_deref().or(args.compress.then_some("gzip"));
     let shape = shape(args.format.as_deref(), packed, &args.packing)?;
+    let platform = args.platform.as_deref().map(Platform::parse).transpose()?;
     let signer = trust::signer(&args.signing);
     let access = access(&args.access, Some(&args.retry))?;
     let engine = session::open(globals)?;
@@ -26,7 +28,7 @@ pub fn push(args: &Push, globals: &Globals) -> Result<u8> {
     let mut last = None;
     for image in &names {
         let destination = args.destination.as_deref();
-        let options = PushOptions { image, destination, shape, signer, access: &access };
+        let options = PushOptions { image, destination, platform: platform.as_ref(), shape, signer, access: &access };
         progress.message(&format!("Pushing {}", destination.unwrap_or(image)));
         let pushed = image::push(&engine.store, &options, &progress);
         if pushed.is_err() {

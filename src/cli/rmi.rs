@@ -6,19 +6,23 @@ use super::output::print_line;
 use super::{errors, session};
 use crate::base::error::{Kind, kind};
 use crate::container;
-use crate::image::{self, Image, Removed};
+use crate::image::{self, Image, RemoveOptions, Removed};
+use crate::oci::platform::Platform;
 use anyhow::Result;
 
 /// `box rmi`.
 pub fn rmi(args: &Rmi, globals: &Globals) -> Result<u8> {
+    let platforms = args.platform.iter().map(|text| Platform::parse(text).map(Some)).collect::<Result<Vec<_>>>()?;
+    let platforms = if platforms.is_empty() { vec![None] } else { platforms };
     let engine = session::open(globals)?;
     let names = match args.all {
         true => image::list(&engine.store)?.into_iter().flat_map(all_names).collect(),
         false => args.images.clone(),
     };
     let mut failures = Vec::new();
-    for name in &names {
-        let result = container::remove_image(&engine, name, args.force);
+    for (name, platform) in names.iter().flat_map(|name| platforms.iter().map(move |platform| (name, platform))) {
+        let options = RemoveOptions { force: args.force, platform: platform.as_ref() };
+        let result = container::remove_image(&engine, name, options);
         match result {
             Ok(removed) => {
                 for what in removed {

@@ -8,6 +8,7 @@ use crate::base::error::{Fault, Kind};
 use crate::container;
 use crate::events;
 use crate::image::{self, Compression, SaveFormat, SaveOptions};
+use crate::oci::platform::Platform;
 use crate::sys::tty;
 use anyhow::{Context, Result};
 use std::fs::File;
@@ -32,9 +33,10 @@ pub fn save(args: &Save, globals: &Globals) -> Result<u8> {
         (_, true) => Some(Compression::Gzip(None)),
         _ => None,
     };
+    let platform = args.platform.as_deref().map(Platform::parse).transpose()?;
     let engine = session::open(globals)?;
     let progress = Shown::new(args.quiet);
-    let options = SaveOptions { images: &args.images, format, compression };
+    let options = SaveOptions { images: &args.images, platform: platform.as_ref(), format, compression };
     let saved = image::save(&engine.store, &options, args.output.as_deref(), stream, &progress);
     if saved.is_err() {
         progress.make_room();

@@ -10,6 +10,7 @@ use crate::container::{self, Container, Status, Terminal};
 use crate::engine::Engine;
 use crate::image::{self, Image};
 use crate::monitor::End;
+use crate::oci::platform::Platform;
 use anyhow::Result;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -22,6 +23,14 @@ pub fn open(globals: &Globals) -> Result<Engine> {
 /// The image of a name or id.
 pub fn image(engine: &Engine, name: &str) -> Result<Image> {
     image::find(&engine.store, name)?.ok_or_else(|| image::missing(&engine.store, name))
+}
+
+/// The same, of this platform if one is asked for.
+pub fn image_for(engine: &Engine, name: &str, platform: Option<&str>) -> Result<Image> {
+    match platform {
+        Some(platform) => image::of_platform(&engine.store, name, &Platform::parse(platform)?),
+        None => image(engine, name),
+    }
 }
 
 /// When an image was made, in nanoseconds since 1970; 0 where it does not say.

@@ -7,7 +7,7 @@ use super::template::Format;
 use crate::base::error::{Fault, Kind, fault};
 use crate::base::units::human_size;
 use crate::config::policy::{self, Policy, Requirement};
-use crate::image::trust::{self, GpgSigner, Signer};
+use crate::image::trust::{self, GpgSigner, KeyFile, Signer};
 use crate::oci::reference::Reference;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -23,7 +23,9 @@ pub fn sign(args: &Sign) -> Result<u8> {
                 passphrase: args.sign_passphrase_file.as_deref(),
                 folder: args.directory.as_deref(),
             }),
-            (None, Some(path)) => Signer::Sigstore(path),
+            (None, Some(path)) => {
+                Signer::Sigstore(KeyFile { path, passphrase: args.sign_passphrase_file.as_deref() })
+            }
             (None, None) => return Err(fault(Kind::Usage, "there is no key to sign with")),
         };
         for place in trust::sign_image(&access, &reference(image)?, signer, args.all)? {
@@ -38,7 +40,7 @@ pub fn signer(flags: &SigningFlags) -> Option<Signer<'_>> {
     let passphrase = flags.sign_passphrase_file.as_deref();
     match (&flags.sign_by, &flags.sign_by_sigstore_private_key) {
         (Some(key), _) => Some(Signer::Gpg(GpgSigner { key, passphrase, folder: None })),
-        (None, Some(path)) => Some(Signer::Sigstore(path)),
+        (None, Some(path)) => Some(Signer::Sigstore(KeyFile { path, passphrase })),
         (None, None) => None,
     }
 }

@@ -10,6 +10,7 @@ use crate::base::units::human_size;
 use crate::engine::Engine;
 use crate::events::{self, Event};
 use crate::image::{self, CheckOptions, Damage, Image, ImportOptions, Loaded, Progress, PullOptions, Removed};
+use crate::oci::platform::Platform;
 use crate::oci::reference::Reference;
 use crate::registry::Access;
 use crate::sys::process::{self, Ended, Fork};
@@ -33,11 +34,17 @@ pub fn pull(engine: &Engine, options: &PullOptions<'_>, progress: &dyn Progress)
     Ok(image)
 }
 
-/// Load images from an archive; `None`: from standard input. Returns their names or ids.
-pub fn load(engine: &Engine, input: Option<&Path>, progress: &dyn Progress) -> Result<Vec<String>> {
+/// Load images from an archive; `None`: from standard input; of lists, the images for a platform.
+/// Returns their names or ids.
+pub fn load(
+    engine: &Engine,
+    input: Option<&Path>,
+    platform: &Platform,
+    progress: &dyn Progress,
+) -> Result<Vec<String>> {
     let names = |loaded: Loaded| if loaded.names.is_empty() { vec![loaded.id.to_string()] } else { loaded.names };
     let work = || {
-        let loaded = image::load(&engine.store, input, progress)?;
+        let loaded = image::load(&engine.store, input, platform, progress)?;
         Ok(loaded.into_iter().flat_map(names).collect::<Vec<_>>().join("\n"))
     };
     let names: Vec<String> = in_child(engine, work)?.lines().map(str::to_owned).collect();
@@ -83,10 +90,10 @@ pub(super) fn name_meant(image: &Image, text: &str) -> Option<String> {
 /// [`super::collect_behind`], which frees the content.
 ///
 /// Errors: [`Kind::NotFound`], [`Kind::InUse`] with the containers' names.
-pub fn remove_image(engine: &Engine, text: &str, force: bool) -> Result<Vec<Removed>> {
-    if force {
+pub fn remove_image(engine: &Engine, text: &str, options: image::RemoveOptions<'_>) -> Result<Vec<Removed>> {
+    if options.force {
         // One whose documents are damaged has no id that containers would name; it goes all the same.
-        let image = image::find(&engine.store, text).unwrap_or_default();
+        let image = image::find_for(&engine.store, text, options.platform).unwrap_or_default();
         // One name of several is only taken away.
         if let Some(image) = image.filter(|image| image.names.len() < 2 || name_meant(image, text).is_none()) {
             for container in super::used_by(engine, &image.id) {
@@ -101,7 +108,7 @@ pub fn remove_image(engine: &Engine, text: &str, force: bool) -> Result<Vec<Remo
         };
         super::used_by(engine, id).into_iter().map(name).collect()
     };
-    let removed = image::remove(&engine.store, text, image::RemoveOptions { force }, &names)?;
+    let removed = image::remove(&engine.store, text, options, &names)?;
     let event = |removed: &Removed| match removed {
         Removed::Untagged(name) => Event::new("image", "untag", "", name),
         Removed::Deleted(id) => Event::new("image", "remove", id.digits(), text),

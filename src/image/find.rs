@@ -10,6 +10,12 @@ use crate::oci::reference::Reference;
 use crate::store::{Entry, ManifestRef, Store};
 use anyhow::{Context, Result};
 use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// So many entries are worth a thread, which costs as much as a few of them.
+const MANY: usize = 100;
+/// Threads that read entries, at most.
+const MOST_THREADS: usize = 4;
 
 /// Find an image by name (short ones: `localhost/`, docker.io, then registries.conf), name and digest, or the beginning
 /// of its id. A name wins over an id.
@@ -45,12 +51,26 @@ pub fn find_for(store: &Store, text: &str, platform: Option<&Platform>) -> Resul
     Ok(best.or(platform.is_none().then_some(named)))
 }
 
+/// The image that a text means, of this platform. Errors: [`Kind::NotFound`] if there is none, or none for that.
+pub fn of_platform(store: &Store, text: &str, platform: &Platform) -> Result<Image> {
+    let not_there = || -> anyhow::Error {
+        let Ok(Some(other)) = find(store, text) else { return missing(store, text) };
+        let (shown, other) = (text.escape_debug(), other.config.platform().to_string());
+        let text = format!("image `{shown}` is for {}, not for {platform}", other.escape_debug());
+        Fault::new(Kind::NotFound, text).hint(format!("box pull --platform {platform} {shown}")).into()
+    };
+    let found = find_for(store, text, Some(platform))?.ok_or_else(not_there)?;
+    // An image of no platform is for any, unless one is asked for.
+    platform.rank(&found.config.platform()).map(|_| found).ok_or_else(not_there)
+}
+
 /// All images, in the order they were stored. Manifests of one image are one; a damaged image is left out.
 pub fn list(store: &Store) -> Result<Vec<Image>> {
     let mut images: Vec<Image> = Vec::new();
-    for entry in store.entries()? {
-        let Ok(image) = open(store, &entry) else { continue };
-        match images.iter_mut().find(|other| other.id == image.id) {
+    let mut places: HashMap<Digest, usize> = HashMap::new();
+    for image in open_all(store, &store.entries()?) {
+        let place = *places.entry(image.id.clone()).or_insert(images.len());
+        match images.get_mut(place) {
             Some(other) => {
                 other.names.extend(image.names);
                 other.past_names.extend(image.past_names);
@@ -60,6 +80,30 @@ pub fn list(store: &Store) -> Result<Vec<Image>> {
         }
     }
     Ok(images)
+}
+
+/// Open entries, many of them in several threads; a damaged one is left out.
+fn open_all(store: &Store, entries: &[Entry]) -> Vec<Image> {
+    let open_some = |some: &[Entry]| some.iter().filter_map(|entry| open(store, entry).ok()).collect::<Vec<_>>();
+    if entries.len() < MANY {
+        return open_some(entries);
+    }
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(MOST_THREADS);
+    let mut parts = entries.chunks(entries.len().div_ceil(threads));
+    let own = parts.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let start = |part| std::thread::Builder::new().spawn_scoped(scope, move || open_some(part)).map_err(|_| part);
+        let others: Vec<_> = parts.map(start).collect();
+        let mut images = open_some(own);
+        for other in others {
+            images.extend(match other {
+                Ok(thread) => thread.join().unwrap_or_default(),
+                // There was no thread to be had.
+                Err(part) => open_some(part),
+            });
+        }
+        images
+    })
 }
 
 /// All stored names with a tag whose repository `text` means. Errors: there is none; the text has a tag itself.

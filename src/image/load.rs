@@ -71,18 +71,24 @@ impl Origin {
     }
 }
 
-/// Load all images of an archive, a folder with an OCI layout, or an archive on standard input.
+/// Load all images of an archive, a folder with an OCI layout, or an archive on standard input; of lists, the images for a
+/// platform.
 ///
 /// The caller is single-threaded and has entered the user's namespace. Errors: [`Kind::BadData`] for what is no
 /// archive of images or is damaged; nothing is named then.
-pub fn load(store: &Store, input: Option<&Path>, progress: &dyn Progress) -> Result<Vec<Loaded>> {
+pub fn load(
+    store: &Store,
+    input: Option<&Path>,
+    platform: &Platform,
+    progress: &dyn Progress,
+) -> Result<Vec<Loaded>> {
     let origin = match input {
         None => Origin::Stdin,
         Some(path) if path.is_dir() => Origin::Layout(path.to_path_buf()),
         Some(path) => Origin::Archive(path.to_path_buf()),
     };
     let deed = || format!("cannot load images from `{}`", input.unwrap_or(Path::new("standard input")).display());
-    bring(store, &origin, &Choice::All, &Platform::host(), progress).with_context(deed)
+    bring(store, &origin, &Choice::All, platform, progress).with_context(deed)
 }
 
 /// Bring images from an origin into the store and name them.

@@ -8,6 +8,7 @@ mod artifact;
 mod check;
 mod commit;
 mod compose;
+mod families;
 mod fetch;
 mod find;
 mod history;
@@ -41,7 +42,8 @@ pub use artifact::{Artifact, ConfigOf, Part, Place, bring_layers, read_artifact,
 pub use check::{CheckOptions, Damage, check};
 pub use commit::{CommitOptions, commit};
 pub use compose::{ManifestFormat, compose};
-pub use find::{find, find_for, list, missing, names_of};
+pub use families::{Family, Member, families};
+pub use find::{find, find_for, list, missing, names_of, of_platform};
 pub use history::{Step, history};
 pub use import::{ImportOptions, import};
 pub use inspect::inspect;

@@ -4,7 +4,7 @@
 //! mounted. The manifest goes last, so that what has a name is complete.
 
 use super::compose::ManifestFormat;
-use super::find::{By, find_entry, missing, open};
+use super::find::{By, find_entry, missing, of_platform, open};
 use super::lists::is_index;
 use super::outgoing::{Outgoing, Piece, Shape, prepare};
 use super::push_list::{PushList, push_list};
@@ -14,6 +14,7 @@ use super::writer::{Archive, Named, write_folder, write_layout};
 use super::{Image, LayerState, Progress, name};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault};
+use crate::oci::platform::Platform;
 use crate::oci::reference::Reference;
 use crate::registry::{Access, Client, Meter, Sent, runtime};
 use crate::store::Store;
@@ -31,6 +32,8 @@ pub struct PushOptions<'a> {
     pub image: &'a str,
     /// Where; `None`: where its name says.
     pub destination: Option<&'a str>,
+    /// Of a list, or of images that came from one, the one for this platform.
+    pub platform: Option<&'a Platform>,
     /// In which form.
     pub shape: Shape,
     /// With what it is signed there.
@@ -85,7 +88,7 @@ pub fn push(store: &Store, options: &PushOptions<'_>, progress: &dyn Progress) -
         },
         _ => options.shape,
     };
-    if is_index(&entry.manifest.media_type) {
+    if is_index(&entry.manifest.media_type) && options.platform.is_none() {
         let reference = match destination {
             Destination::Registry(reference) => reference,
             _ => return Err(fault(Kind::Usage, "a manifest list is pushed to a registry")).with_context(deed),
@@ -95,7 +98,10 @@ pub fn push(store: &Store, options: &PushOptions<'_>, progress: &dyn Progress) -
         sign(options, &reference, &digest, progress)?;
         return Ok(Pushed { digest, reference: Some(reference) });
     }
-    let image = open(store, entry)?;
+    let image = match options.platform {
+        Some(platform) => of_platform(store, options.image, platform)?,
+        None => open(store, entry)?,
+    };
     let outgoing = prepare(store, &image.manifest.digest, shape, progress).with_context(deed)?;
     let digest = outgoing.digest();
     let named = |name: &Option<String>| [Named { image: outgoing.clone(), names: name.iter().cloned().collect() }];

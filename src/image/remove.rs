@@ -1,16 +1,21 @@
 //! `rmi`: taking names away. The content that nothing else uses goes with the next collection.
 
-use super::find::{By, find_entry, manifest, missing};
+use super::Image;
+use super::find::{By, find_entry, manifest, missing, of_platform};
+use super::lists::{is_index, remove_from_list};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind};
+use crate::oci::platform::Platform;
 use crate::store::{Entry, Store};
 use anyhow::Result;
 
 /// How to remove.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct RemoveOptions {
+pub struct RemoveOptions<'a> {
     /// Also what has several names or is used by containers (whose layers stay as long as they are in use).
     pub force: bool,
+    /// Of the images of one list, only the one for this platform.
+    pub platform: Option<&'a Platform>,
 }
 
 /// What was removed.
@@ -29,11 +34,22 @@ pub enum Removed {
 pub fn remove(
     store: &Store,
     text: &str,
-    options: RemoveOptions,
+    options: RemoveOptions<'_>,
     used_by: &dyn Fn(&Digest) -> Vec<String>,
 ) -> Result<Vec<Removed>> {
     let entries = store.entries()?;
-    let (entry, by) = find_entry(store, &entries, text)?.ok_or_else(|| missing(store, text))?;
+    let (mut entry, mut by) = find_entry(store, &entries, text)?.ok_or_else(|| missing(store, text))?;
+    if let Some(platform) = options.platform {
+        let image = of_platform(store, text, platform)?;
+        if is_index(&entry.manifest.media_type) {
+            return remove_row(store, entry, &image, &by);
+        }
+        let one = entries.iter().find(|other| other.manifest == image.manifest);
+        // The names are those of another of its list.
+        if let Some(one) = one.filter(|one| one.manifest != entry.manifest) {
+            (entry, by) = (one, By::Id);
+        }
+    }
     // An image whose manifest is damaged can still be removed; it has no id but that of its manifest.
     let id_of = |entry: &Entry| manifest(store, entry).map(|manifest| manifest.config.digest);
     let id = id_of(entry).unwrap_or_else(|_| entry.manifest.digest.clone());
@@ -69,6 +85,17 @@ pub fn remove(
     let mut removed: Vec<Removed> = names.into_iter().map(Removed::Untagged).collect();
     removed.push(Removed::Deleted(id));
     Ok(removed)
+}
+
+/// Take an image out of a manifest list.
+fn remove_row(store: &Store, list: &Entry, image: &Image, by: &By) -> Result<Vec<Removed>> {
+    let By::Name(name) = by else {
+        let text = format!("manifest list {} has no name by which it could be edited", list.manifest.digest);
+        return Err(Fault::new(Kind::Usage, text).hint("box rmi without --platform").into());
+    };
+    store.note_garbage();
+    remove_from_list(store, name, image.manifest.digest.as_str())?;
+    Ok(vec![Removed::Deleted(image.id.clone())])
 }
 
 /// Why an image of an additional store cannot be changed.

@@ -1,11 +1,12 @@
 //! `save`: stored images into an archive or a folder.
 
 use super::compose::ManifestFormat;
-use super::find::{find_entry, missing, open};
+use super::find::{find_entry, missing, of_platform, open};
 use super::outgoing::{Compression, Shape, prepare};
 use super::writer::{Archive, Named, write_folder, write_layout};
 use super::{Progress, find::By, room};
 use crate::base::error::{Fault, Kind, fault};
+use crate::oci::platform::Platform;
 use crate::store::Store;
 use anyhow::{Context, Result};
 use std::fs::File;
@@ -31,6 +32,8 @@ pub struct SaveOptions<'a> {
     pub images: &'a [String],
     /// The form.
     pub format: SaveFormat,
+    /// Of images for several platforms, the one for this one; `None`: for this machine.
+    pub platform: Option<&'a Platform>,
     /// How layers are packed there; `None`: as they are stored.
     pub compression: Option<Compression>,
 }
@@ -57,7 +60,11 @@ pub fn save(
     let mut images: Vec<Named> = Vec::new();
     for text in options.images {
         let (entry, by) = find_entry(store, &entries, text)?.ok_or_else(|| missing(store, text))?;
-        let outgoing = prepare(store, &open(store, entry)?.manifest.digest, shape, progress)
+        let image = match options.platform {
+            Some(platform) => of_platform(store, text, platform)?,
+            None => open(store, entry)?,
+        };
+        let outgoing = prepare(store, &image.manifest.digest, shape, progress)
             .with_context(|| format!("cannot save `{}`", text.escape_debug()))?;
         // A name with a digest is no tag: nobody could load it as one.
         let name = match by {

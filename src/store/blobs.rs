@@ -8,6 +8,7 @@ use crate::base::digest::{Algorithm, Digest, Hasher};
 use crate::base::error::{Fault, Kind, fault, kind};
 use crate::base::fs::read_limited;
 use crate::base::temp::TempDir;
+use crate::sys::writeback::Writeback;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -89,6 +90,7 @@ pub struct BlobWriter {
     left: u64,
     size: u64,
     hasher: Hasher,
+    writeback: Writeback,
 }
 
 impl BlobWriter {
@@ -100,7 +102,8 @@ impl BlobWriter {
 
     /// Go on with a file, of which [`BlobWriter::replay`] takes in what is there.
     pub(super) fn of_partial(store: &Store, path: PathBuf, file: File, left: u64, algorithm: Algorithm) -> Self {
-        Self { store: store.clone(), folder: None, path, file, left, size: 0, hasher: Hasher::new(algorithm) }
+        let (hasher, writeback) = (Hasher::new(algorithm), Writeback::after(left));
+        Self { store: store.clone(), folder: None, path, file, left, size: 0, hasher, writeback }
     }
 
     /// The bytes that an earlier writer left and that were not taken in yet.
@@ -117,6 +120,7 @@ impl BlobWriter {
     pub fn take_in(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
         self.size += bytes.len() as u64;
+        self.writeback.written(&self.file, self.size);
     }
 
     /// Take in what an earlier writer left, and hand it on piece by piece; to be called before the first write.

@@ -22,3 +22,4 @@ pub mod seccomp;
 pub mod signals;
 pub mod tty;
 pub mod unix;
+pub mod writeback;

@@ -21,7 +21,7 @@ fn noise(seed: u32, size: usize) -> Vec<u8> {
 }
 
 /// Forty files, of which the one with this number is another in each version.
-fn files(changed: usize, version: u32) -> Vec<(String, Vec<u8>)> {
+pub fn files(changed: usize, version: u32) -> Vec<(String, Vec<u8>)> {
     let content =
         |file: usize| noise(file as u32 * 2 + if file == changed { version * 1000 } else { 2 }, 3000 + file * 1500);
     (0..40).map(|file| (format!("folder/file-{file}"), content(file))).collect()
@@ -147,7 +147,7 @@ fn what_does_not_fit_is_fetched_whole() {
 }
 
 /// A layer as stargz-snapshotter packs it: each content in a gzip member with the headers of what follows.
-fn stargz(files: &[(String, Vec<u8>)]) -> (Blob, Digest, Vec<u8>) {
+pub fn stargz(files: &[(String, Vec<u8>)]) -> (Blob, Digest, Vec<u8>) {
     let member = |bytes: &[u8]| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(bytes).unwrap();

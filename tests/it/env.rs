@@ -132,6 +132,18 @@ impl TestEnv {
         self.cmd(args).run()
     }
 
+    /// Run box to its end, within the memory that bad input may take at most: 256 MiB, in box and in each process that it
+    /// waits for.
+    #[track_caller]
+    pub fn frugal(&self, args: &[&str]) -> Outcome {
+        let peak = self.base.join("peak");
+        let mut cmd = self.other(&image::payload_program());
+        let outcome = cmd.arg("peak").arg(&peak).arg(program()).args(args).run();
+        let most: u64 = fs::read_to_string(&peak).ok().and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
+        assert!(most <= 256 << 10, "{most} kB of memory\n{outcome}");
+        outcome
+    }
+
     /// `run --rm --network none t …`, the everyday one; its stdout.
     #[track_caller]
     pub fn inside(&self, options: &[&str], command: &[&str]) -> Outcome {

@@ -44,7 +44,7 @@ fn harmless(env: &TestEnv, what: &str, layers: Vec<Vec<u8>>) {
     }
     let file = env.base.join("evil.tar");
     image.build().docker_archive(&file, &["localhost/evil:latest"]);
-    let outcome = env.box_(&["load", "-q", "-i", file.to_str().unwrap()]);
+    let outcome = env.frugal(&["load", "-q", "-i", file.to_str().unwrap()]);
     assert!([0, 125].contains(&outcome.code) && !outcome.err().contains("panicked"), "{what}: {outcome}");
     if outcome.code == 0 {
         let run = env.box_(&["run", "--rm", "--network", "none", "evil", "true"]);
@@ -226,14 +226,15 @@ fn packed_bombs_and_rubbish() {
     let env = TestEnv::new();
     canary(&env);
     let good = Tar::new().file("a", 0o644, "x").finish();
-    let zeros = [good.clone(), vec![0; 50 << 20]].concat();
-    for packed in [Packed::Gzip, Packed::Zstd] {
+    // More than may be in memory, where packing it takes no time.
+    for (packed, size) in [(Packed::Gzip, 50), (Packed::Zstd, 400)] {
+        let zeros = [good.clone(), vec![0; size << 20]].concat();
         let file = env.base.join("evil.tar");
-        let built = Image::payload().packed(zeros.clone(), packed).build();
+        let built = Image::payload().packed(zeros, packed).build();
         let layout = env.base.join("layout");
         let _ = fs::remove_dir_all(&layout);
         built.layout(&layout, "x");
-        let outcome = env.box_(&["pull", "-q", &format!("oci:{}:x", layout.display())]);
+        let outcome = env.frugal(&["pull", "-q", &format!("oci:{}:x", layout.display())]);
         assert!([0, 125].contains(&outcome.code), "{outcome}");
         // A layer that is cut inside its packing.
         let blob = fs::read(layout.join("blobs/sha256").join(built.layers[1].digest.digits())).unwrap();

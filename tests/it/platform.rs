@@ -124,3 +124,64 @@ fn no_emulator() {
         outcome.fails(125).says("`qemu-aarch64` is not registered").says("qemu-user-static");
     }
 }
+
+#[test]
+fn one_of_several_leaves() {
+    let (registry, env, name) = registry("386");
+    for platform in ["linux/amd64", "linux/386"] {
+        env.box_(&["pull", "-q", "--platform", platform, &name]).ok();
+    }
+    let digest = |of: &str| registry.manifest("app", of).unwrap().digest;
+    // Each by itself: what is pushed and saved is what came.
+    for (platform, arch) in [("linux/amd64", "amd64"), ("linux/386", "386")] {
+        env.box_(&["push", "-q", "--platform", platform, &name, &registry.name("one:1")]).ok();
+        assert_eq!(registry.manifest("one", "1").unwrap().digest, digest(arch), "{platform}");
+        env.box_(&["save", "-q", "--platform", platform, "-o", "saved.tar", &name]).ok();
+        let index = env.other("/bin/tar".as_ref()).args(&["-xOf", "saved.tar", "index.json"]).run().ok();
+        assert!(index.contains(digest(arch).as_str()), "{platform}: {index}");
+    }
+    for verb in [&["push", &name, "oci:out"][..], &["save", "-o", "no.tar", &name], &["rmi", &name]] {
+        let words = [&verb[..1], &["--platform", "linux/s390x"], &verb[1..]].concat();
+        env.box_(&words).says("not for linux/s390x").hints("pull --platform linux/s390x");
+    }
+    env.box_(&["push", "--platform", "a/b/c/d", &name]).fails(125).says("is not a platform");
+    // The tree of them, and one that goes: the other keeps the name.
+    let tree = env.box_(&["images", "--tree"]).ok();
+    let lines: Vec<&str> = tree.lines().collect();
+    assert!(lines[0].starts_with("IMAGE ") && lines[1].starts_with(&name), "{tree}");
+    assert!(lines[2].starts_with("├─ linux/amd64") && lines[3].starts_with("└─ linux/386"), "{tree}");
+    env.box_(&["rmi", "--platform", "linux/amd64", &name]).ok();
+    assert_eq!(env.box_(&["image", "inspect", "--format", "{{.Architecture}}", &name]).ok(), "386");
+    assert_eq!(env.box_(&["images", "-q"]).ok().lines().count(), 1);
+    let tree = env.box_(&["images", "--tree", "app*"]).ok();
+    let gone = tree.lines().find(|line| line.contains("linux/amd64")).unwrap_or_default();
+    assert!(gone.split_whitespace().any(|word| word == "0B"), "what is not here is said: {tree}");
+    assert_eq!(env.box_(&["images", "--tree", "-n", "nonesuch"]).ok(), "");
+    env.box_(&["rmi", "--platform", "linux/386", &name]).ok();
+    assert_eq!(env.box_(&["images", "-q"]).ok(), "");
+}
+
+#[test]
+fn a_list_is_loaded_for_a_platform_and_loses_one() {
+    let (_registry, env, name) = registry("386");
+    env.box_(&["manifest", "create", "--all", "mine", &name]).ok();
+    let entries = |env: &TestEnv| env.box_(&["manifest", "inspect", "mine"]).json()["manifests"].as_array().unwrap().len();
+    assert_eq!(entries(&env), 2);
+    env.box_(&["save", "-q", "--platform", "linux/386", "-o", "saved.tar", "mine"]).ok();
+    env.box_(&["rmi", "--platform", "linux/386", "mine"]).ok();
+    assert_eq!(entries(&env), 1);
+    env.box_(&["rmi", "--platform", "linux/386", "mine"]).fails(1).says("linux/386");
+    // An archive of a list: the image that was asked for comes.
+    let (registry, other, name) = self::registry("386");
+    let copied = other.other("skopeo".as_ref()).args(&["--insecure-policy", "copy", "-q", "--all", "--src-tls-verify=false"])
+        .arg(format!("docker://{name}")).arg("oci:layout:app").run();
+    drop(registry);
+    if copied.code != 0 {
+        skip!("skopeo is missing: {copied}");
+    }
+    for arch in ["386", "amd64"] {
+        other.box_(&["load", "-q", "--platform", &format!("linux/{arch}"), "-i", "layout"]).ok();
+        assert_eq!(other.box_(&["image", "inspect", "--format", "{{.Architecture}}", "app"]).ok(), arch);
+    }
+    other.box_(&["load", "-q", "--platform", "linux/s390x", "-i", "layout"]).fails(125).says("linux/s390x");
+}

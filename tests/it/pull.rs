@@ -218,7 +218,7 @@ fn a_realm_elsewhere_gets_no_password() {
     ));
     let env = env_for(&[&registry]);
     env.file("run/containers/auth.json", auth_file(&registry.host(), "ann:s3cret"));
-    let outcome = env.box_(&["pull", &registry.name("app:v1")]);
+    let outcome = env.frugal(&["pull", &registry.name("app:v1")]);
     outcome.says("localhost");
     for asked in thief.asked() {
         assert!(asked.header("authorization").is_none(), "{asked:?}");
@@ -240,7 +240,7 @@ fn bytes_that_are_not_what_their_digest_says() {
         let digest = digest.clone();
         registry.misbehave(move |asked, _| asked.path.contains(&digest).then(|| Answer::new(200, wrong.clone())));
         let env = env_for(&[&registry]);
-        let outcome = env.box_(&["pull", &registry.name("app:v1")]);
+        let outcome = env.frugal(&["pull", &registry.name("app:v1")]);
         nothing_came(&env, &outcome);
     }
 }
@@ -255,7 +255,7 @@ fn manifests_that_lie() {
     let wrong_config = other.config.bytes.clone();
     registry.misbehave(move |asked, _| asked.path.contains(&config).then(|| Answer::new(200, wrong_config.clone())));
     let env = env_for(&[&registry]);
-    let outcome = env.box_(&["pull", &registry.name("app:v1")]);
+    let outcome = env.frugal(&["pull", &registry.name("app:v1")]);
     nothing_came(&env, &outcome);
     // By digest, another manifest comes.
     let wrong = other.manifest.clone();
@@ -265,14 +265,14 @@ fn manifests_that_lie() {
             .contains("/manifests/")
             .then(|| Answer::new(200, wrong.bytes.clone()).header("Content-Type", &wrong.media_type))
     });
-    let outcome = env.box_(&["pull", &format!("{}@{}", registry.name("app"), built.manifest.digest)]);
+    let outcome = env.frugal(&["pull", &format!("{}@{}", registry.name("app"), built.manifest.digest)]);
     nothing_came(&env, &outcome);
     // A diff id that its layer does not have.
     let mut image = Image::empty().layer(Tar::new().file("a", 0o644, "a").finish());
     image.config["rootfs"] = json!({"type": "layers", "diff_ids": [format!("sha256:{}", "0".repeat(64))]});
     registry.misbehave(|_, _| None);
     registry.push("lie", "v1", &image.build());
-    let outcome = env.box_(&["pull", &registry.name("lie:v1")]);
+    let outcome = env.frugal(&["pull", &registry.name("lie:v1")]);
     nothing_came(&env, &outcome);
 }
 
@@ -300,7 +300,7 @@ fn documents_that_are_two_things_at_once() {
         let blob = Blob::new(&built.manifest.media_type, text.clone());
         registry.push_manifest("app", "bad", &blob);
         let env = env_for(&[&registry]);
-        let outcome = env.box_(&["pull", &registry.name("app:bad")]);
+        let outcome = env.frugal(&["pull", &registry.name("app:bad")]);
         nothing_came(&env, &outcome);
         assert!(outcome.err().len() < 2000, "{} bytes of error", outcome.err().len());
     }
@@ -315,7 +315,7 @@ fn documents_that_are_two_things_at_once() {
         })
     });
     let env = env_for(&[&registry]);
-    let outcome = env.box_(&["pull", &registry.name("app:bad2")]);
+    let outcome = env.frugal(&["pull", &registry.name("app:bad2")]);
     nothing_came(&env, &outcome);
 }
 
@@ -402,7 +402,7 @@ fn endless_answers_end() {
         registry
             .misbehave(move |asked, _| asked.path.contains(&part).then(|| Answer::new(200, "").body(Body::Endless)));
         let env = env_for(&[&registry]);
-        let outcome = env.box_(&["pull", &registry.name("app:v1")]);
+        let outcome = env.frugal(&["pull", &registry.name("app:v1")]);
         nothing_came(&env, &outcome);
     }
 }
@@ -415,7 +415,7 @@ fn redirects_without_end() {
         asked.path.contains("/blobs/").then(|| Answer::new(307, "").header("Location", asked.path.clone()))
     });
     let env = env_for(&[&registry]);
-    let outcome = env.box_(&["pull", &registry.name("app:v1")]);
+    let outcome = env.frugal(&["pull", &registry.name("app:v1")]);
     nothing_came(&env, &outcome);
 }
 

@@ -114,6 +114,50 @@ fn keys_of_sigstore() {
     }
 }
 
+/// As `cosign generate-key-pair` makes them; the passphrase is `open sesame`.
+const COSIGN_KEY: &str = "\
+-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----
+eyJrZGYiOnsibmFtZSI6InNjcnlwdCIsInBhcmFtcyI6eyJOIjozMjc2OCwiciI6
+OCwicCI6MX0sInNhbHQiOiJEajc2SkZmdlVURkUrT3BUSktxelQ4NE4rQ1pEcXBl
+VnN4aUROSWY4OVZjPSJ9LCJjaXBoZXIiOnsibmFtZSI6Im5hY2wvc2VjcmV0Ym94
+Iiwibm9uY2UiOiJUZFlidGFodXBsMXZUMk12MFhVaDk3WkRzWTZmVDRDeiJ9LCJj
+aXBoZXJ0ZXh0IjoiSm5vRzBQS0NYMnBEZVlNQkhmenk5RlhBM1ROUi8yTjZLRWl1
+YWUrdlEzVmMrRjNScTFCUjBweUdOT3lDNXlrUjZMOVM5eEI4eXc4akErb1MzQ0J0
+T25GckI2Z3F0OVpRQkFMaDRNLzZPUXBoODcyWjNFR0QzaFk1QUVFcEdFZ0luWFlE
+WmJybW1HMDBzM1IwVnJ3TW1WV0xudmgxbFZyaXp0TzErTWZPZElOaU1ZWGtIK05i
+ZGdrZTJzZlBqOFcwTlUzenVyN1VNVnZIYUE9PSJ9
+-----END ENCRYPTED SIGSTORE PRIVATE KEY-----
+";
+const COSIGN_PUB: &str = "\
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAElPjYc7jd6eFl3np1F5gC+O0QOBqG
+utjzjRVi/3z4l3oOiRrTeJUsE6oa6zTNefujxDHDnNWfG9ytRa75MegR/Q==
+-----END PUBLIC KEY-----
+";
+
+#[test]
+fn an_encrypted_key_of_cosign() {
+    let (mut env, registry, _) = setting();
+    let name = registry.name("team/app:1");
+    env.file("cosign.key", COSIGN_KEY);
+    env.file("cosign.pub", COSIGN_PUB);
+    env.file("right", "open sesame\n");
+    env.file("wrong", "open barley");
+    env.box_(&["image", "trust", "set", "-t", "sigstoreSigned", "-f", "cosign.pub", &registry.name("team")]).ok();
+    let sign = |env: &TestEnv, more: &[&str]| {
+        env.box_(&[&["image", "sign", "--sign-by-sigstore-private-key", "cosign.key"], more, &[&name]].concat())
+    };
+    sign(&env, &[]).fails(125).says("no passphrase").says("COSIGN_PASSWORD");
+    sign(&env, &["--sign-passphrase-file", "wrong"]).fails(125).says("passphrase is another");
+    refused(&env, &name, "there is none");
+    sign(&env, &["--sign-passphrase-file", "right"]).ok();
+    env.box_(&["pull", "-q", &name]).ok();
+    env.set("COSIGN_PASSWORD", "open sesame");
+    let pushed = registry.name("team/pushed:1");
+    env.box_(&["push", "-q", "--sign-by-sigstore-private-key", "cosign.key", &name, &pushed]).ok();
+    env.box_(&["pull", "-q", &pushed]).ok();
+}
+
 #[test]
 fn a_signature_that_refers_to_its_image() {
     let (env, registry, built) = setting();

@@ -134,3 +134,13 @@ fn mounts() -> Vec<Value> {
         })
         .collect()
 }
+
+/// `peak FILE COMMAND ARGS…`: run it; into the file goes the most memory (kB) that it, or one of the processes that it
+/// has waited for, had at once (`ru_maxrss`, getrusage(2)).
+pub fn peak(args: &[String]) -> Code {
+    let status = std::process::Command::new(word(args, 1)?).args(&args[2..]).status().map_err(|e| e.to_string())?;
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN);
+    let most = usage.map_err(|errno| errno.to_string())?.max_rss();
+    std::fs::write(word(args, 0)?, most.to_string()).map_err(|error| error.to_string())?;
+    Ok(status.code().unwrap_or(128))
+}

@@ -86,6 +86,7 @@ fn applet(name: &str, args: &[String]) -> Code {
         "besiege" => forge::besiege(args),
         "unix" => net::unix_sockets(),
         "interfaces" => net::interfaces(),
+        "peak" => info::peak(args),
         "try" => tries::tries(args),
         "hunt" => tries::hunt(args),
         "spy" => tries::spy(args),

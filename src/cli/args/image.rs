@@ -35,6 +35,9 @@ pub struct History {
     /// Print ids and commands in full
     #[arg(long, alias = "notruncate")]
     pub no_trunc: bool,
+    /// Of images for several platforms, the one for this: OS/ARCH[/VARIANT] [default: this host's]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
     /// Only ids
     #[arg(short, long)]
     pub quiet: bool,
@@ -116,6 +119,34 @@ pub struct Tree {
     /// A name or id
     #[arg(value_name = "IMAGE", add = ArgValueCandidates::new(complete::images))]
     pub image: String,
+}
+
+const SCP_EXAMPLES: &str = "\
+Examples:
+  box image scp alpine ann@example.org::          from here to there
+  box image scp ann@example.org::alpine           from there to here
+  box image scp one::alpine two:2222::            from there to there";
+
+/// Copy an image to another host, or from one, over ssh
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    mut_args = switches,
+    override_usage = "box image scp [OPTIONS] [[USER@]HOST[:PORT]::]IMAGE [[USER@]HOST[:PORT]::]",
+    after_help = SCP_EXAMPLES,
+    after_long_help = format!("{SCP_EXAMPLES}\n\n{EXIT_STATUS}"),
+    long_about = "Copies an image from host to host: `save` on one side of ssh, `load` on the other. The other host needs \
+                  box, podman or docker. How it is reached is a matter of ~/.ssh/config."
+)]
+pub struct Scp {
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Where it is, and its name or id
+    #[arg(value_name = "IMAGE", add = ArgValueCandidates::new(complete::images))]
+    pub image: String,
+    /// Where it goes [default: here]
+    #[arg(value_name = "DESTINATION")]
+    pub destination: Option<String>,
 }
 
 /// What both prunes of content have.

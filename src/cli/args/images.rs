@@ -108,6 +108,9 @@ pub struct Images {
     #[arg(long, value_name = "KEY", value_parser = ["created", "id", "repository", "size", "tag"],
           hide_possible_values = true)]
     pub sort: Option<String>,
+    /// Show below each image for which platforms it is, and what of it is here
+    #[arg(long, conflicts_with_all = ["format", "history", "no_trunc", "quiet", "digests", "sort"])]
+    pub tree: bool,
     /// Only those with this name
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::images))]
     pub name: Option<String>,
@@ -148,6 +151,9 @@ pub struct Rmi {
     /// Keep untagged parents (there are none here)
     #[arg(long, hide = true)]
     pub no_prune: bool,
+    /// Only the image for this platform, of those of one list: OS/ARCH[/VARIANT]
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', conflicts_with = "all")]
+    pub platform: Vec<String>,
     /// Names or ids
     #[arg(value_name = "IMAGE", required_unless_present = "all", add = ArgValueCandidates::new(complete::images))]
     pub images: Vec<String>,
@@ -191,6 +197,9 @@ pub struct Load {
     /// The archive, or the folder of an OCI layout [default: stdin]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub input: Option<PathBuf>,
+    /// The image for this platform, of those that there are: OS/ARCH[/VARIANT] [default: this host's]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
@@ -208,6 +217,9 @@ pub struct InspectImage {
     /// json, or a Go template for each
     #[arg(short, long, value_name = "FORMAT")]
     pub format: Option<String>,
+    /// Of images for several platforms, the one for this: OS/ARCH[/VARIANT] [default: this host's]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
     /// Names or ids
     #[arg(value_name = "IMAGE", required = true, add = ArgValueCandidates::new(complete::images))]
     pub names: Vec<String>,

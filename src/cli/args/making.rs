@@ -41,6 +41,9 @@ pub struct Import {
     /// The operating system it is for [default: linux]
     #[arg(long, value_name = "OS")]
     pub os: Option<String>,
+    /// The platform it is for: OS/ARCH[/VARIANT]
+    #[arg(long, value_name = "PLATFORM", conflicts_with_all = ["arch", "os", "variant"])]
+    pub platform: Option<String>,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
@@ -93,6 +96,9 @@ pub struct Commit {
     /// A remark for its history
     #[arg(short, long, value_name = "TEXT")]
     pub message: Option<String>,
+    /// Let its processes go on meanwhile: docker's word for --pause=false
+    #[arg(long, hide = true, conflicts_with = "pause")]
+    pub no_pause: bool,
     /// Let its processes stand still meanwhile
     #[arg(short, long)]
     pub pause: bool,

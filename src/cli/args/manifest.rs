@@ -196,7 +196,7 @@ pub struct Push {
     #[arg(long)]
     pub remove_signatures: bool,
     /// Remove the list from the store when it is sent
-    #[arg(long, alias = "purge")]
+    #[arg(short_alias = 'p', long, alias = "purge")]
     pub rm: bool,
     /// How to talk to registries.
     #[command(flatten)]

@@ -422,6 +422,8 @@ pub enum ImageVerb {
     Diff(image::Diff),
     /// Show the layers of an image as a tree
     Tree(image::Tree),
+    /// Copy an image to another host, or from one, over ssh
+    Scp(image::Scp),
     /// Remove images that are not used
     Prune(image::Prune),
     /// Mount images, read-only, and print where

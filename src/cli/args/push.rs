@@ -53,6 +53,9 @@ pub struct Push {
     /// The manifest's form: oci or v2s2 [default: as it is]
     #[arg(short, long, value_name = "FORMAT", value_parser = ["oci", "v2s2"], hide_possible_values = true)]
     pub format: Option<String>,
+    /// The image for this platform, of those that there are: OS/ARCH[/VARIANT] [default: all of a list]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
@@ -106,6 +109,9 @@ pub struct Save {
     /// The file or folder [default: stdout]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub output: Option<PathBuf>,
+    /// The image for this platform, of those that there are: OS/ARCH[/VARIANT] [default: this host's]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,

@@ -19,8 +19,8 @@ pub struct SigningFlags {
     /// Sign it with a private key in PEM, as cosign does
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub sign_by_sigstore_private_key: Option<PathBuf>,
-    /// A file with the passphrase of the key of GnuPG
-    #[arg(long, value_name = "FILE", requires = "sign_by", value_hint = ValueHint::FilePath)]
+    /// A file with the passphrase of the key [default: GnuPG's agent, or $COSIGN_PASSWORD]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub sign_passphrase_file: Option<PathBuf>,
 }
 
@@ -49,11 +49,11 @@ pub struct Sign {
         conflicts_with = "sign_by_sigstore_private_key"
     )]
     pub sign_by: Option<String>,
-    /// A file with a private key: PEM, PKCS#8, not encrypted; ECDSA P-256 or Ed25519
+    /// A file with a private key, as cosign makes it or in PKCS#8; ECDSA P-256 or Ed25519
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub sign_by_sigstore_private_key: Option<PathBuf>,
-    /// A file with the passphrase of the key of GnuPG
-    #[arg(long, value_name = "FILE", requires = "sign_by", value_hint = ValueHint::FilePath)]
+    /// A file with the passphrase of the key [default: GnuPG's agent, or $COSIGN_PASSWORD]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub sign_passphrase_file: Option<PathBuf>,
     /// How to talk to registries.
     #[command(flatten)]

@@ -113,7 +113,7 @@ fn fill_and_send(
         progress.message(&format!("Pushing {tag}"));
         let destination = format!("docker://{tag}");
         let options =
-            PushOptions { image: list, destination: Some(&destination), shape: Shape::default(), signer: None, access };
+            PushOptions { image: list, destination: Some(&destination), platform: None, shape: Shape::default(), signer: None, access };
         let pushed = image::push_manifest_list(store, &options, &[], true, &progress);
         let pushed = pushed.inspect_err(|_| progress.make_room())?;
         progress.message(&format!("Digest: {}", pushed.digest));

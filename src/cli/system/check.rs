@@ -7,7 +7,7 @@ use crate::cli::errors::escape;
 use crate::cli::output::print_line;
 use crate::cli::session;
 use crate::container;
-use crate::image::CheckOptions;
+use crate::image::{CheckOptions, RemoveOptions};
 use anyhow::Result;
 
 /// `box system check`: a line for what is wrong, and 125 if anything stays so.
@@ -29,7 +29,7 @@ pub fn check(args: &Check, globals: &Globals) -> Result<u8> {
     left.dedup();
     if args.force && !left.is_empty() {
         for image in &left {
-            container::remove_image(&engine, image, true)?;
+            container::remove_image(&engine, image, RemoveOptions { force: true, platform: None })?;
             print_line(&escape(&format!("image {image}: removed")))?;
         }
         container::collect_behind(&engine);

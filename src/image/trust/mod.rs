@@ -3,10 +3,12 @@
 mod attestations;
 mod gpg;
 mod lookaside;
+mod private_key;
 mod signing;
 mod sigstore;
 
 pub use attestations::{Attestation, attestation, attestations};
+pub use private_key::KeyFile;
 pub(super) use signing::sign_pushed;
 pub use signing::{GpgSigner, Signer, sign_image};
 

@@ -2,18 +2,15 @@
 
 use super::gpg::sign_simple;
 use super::lookaside::Lookaside;
+use super::private_key::KeyFile;
 use super::sigstore;
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind};
-use crate::base::fs::read_limited;
 use crate::oci::image::Document;
 use crate::oci::reference::Reference;
 use crate::registry::{Access, Client, runtime};
 use anyhow::{Context, Result};
 use std::path::Path;
-
-/// A key file larger than this is none.
-const KEY_LIMIT: u64 = 1 << 20;
 
 /// With what an image is signed.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +18,7 @@ pub enum Signer<'a> {
     /// A key of GnuPG.
     Gpg(GpgSigner<'a>),
     /// A file with a private key; the signature goes to the registry.
-    Sigstore(&'a Path),
+    Sigstore(KeyFile<'a>),
 }
 
 /// A key of the caller's ring of GnuPG.
@@ -83,9 +80,8 @@ async fn sign_one(client: &Client, reference: &Reference, digest: &Digest, signe
             let signature = sign_simple(reference, digest, &signer)?;
             Ok(place.write(reference, digest, &signature)?.display().to_string())
         }
-        Signer::Sigstore(path) => {
-            let pem = read_limited(path, KEY_LIMIT)?;
-            sigstore::sign(client, digest, &reference.stored_name(), &pem).await?;
+        Signer::Sigstore(key) => {
+            sigstore::sign(client, digest, &reference.stored_name(), &key).await?;
             Ok(format!("{}:{}.sig", reference.repository(), digest.as_str().replacen(':', "-", 1)))
         }
     }

@@ -5,16 +5,17 @@
 //! <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>
 
 use super::Asked;
+use super::private_key::{self, KeyFile};
 use crate::base::base64;
 use crate::base::digest::Digest;
-use crate::base::error::{Fault, Kind, fault};
+use crate::base::error::{Kind, fault};
 use crate::config::policy::{Requirement, keys};
 use crate::oci::image::DOCUMENT_LIMIT;
 use crate::oci::json;
 use crate::oci::manifest::Descriptor;
 use crate::registry::{Client, Meter, Payload};
-use anyhow::{Context, Result};
-use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, UnparsedPublicKey};
+use anyhow::Result;
+use ring::signature::{self, UnparsedPublicKey};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl Key {
 }
 
 /// The base64 between `-----BEGIN LABEL-----` and its end.
-fn block<'a>(text: &'a str, label: &str) -> Option<&'a str> {
+pub(super) fn block<'a>(text: &'a str, label: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("-----BEGIN {label}-----"))?;
     Some(rest.split_once(&format!("-----END {label}-----"))?.0)
 }
@@ -179,8 +180,8 @@ pub(super) async fn attached(client: &Client, digest: &Digest) -> Result<Vec<Att
     Ok(found)
 }
 
-/// Sign an image that a registry has, with a private key in PEM (PKCS#8, not encrypted), and attach the signature.
-pub async fn sign(client: &Client, digest: &Digest, name: &str, pem: &[u8]) -> Result<()> {
+/// Sign an image that a registry has, with a private key, and attach the signature.
+pub async fn sign(client: &Client, digest: &Digest, name: &str, key: &KeyFile<'_>) -> Result<()> {
     let payload = json!({
         "critical": {
             "identity": { "docker-reference": name },
@@ -190,7 +191,7 @@ pub async fn sign(client: &Client, digest: &Digest, name: &str, pem: &[u8]) -> R
         "optional": { "creator": concat!("box ", env!("CARGO_PKG_VERSION")) },
     });
     let payload = serde_json::to_vec(&payload)?;
-    let signature = signature_of(&payload, pem)?;
+    let signature = private_key::sign(key, &payload)?;
     attest(client, digest, &payload, &base64::encode(&signature)).await
 }
 
@@ -235,26 +236,6 @@ async fn attest(client: &Client, digest: &Digest, payload: &[u8], signature: &st
     client.send_manifest(&tag, "application/vnd.oci.image.manifest.v1+json", &manifest).await
 }
 
-/// The signature of a document by a private key.
-fn signature_of(payload: &[u8], pem: &[u8]) -> Result<Vec<u8>> {
-    let text = String::from_utf8_lossy(pem);
-    if text.contains("ENCRYPTED") {
-        let fault = Fault::new(Kind::Usage, "the private key is encrypted, which box does not read");
-        return Err(fault.hint("openssl genpkey -algorithm ec -pkeyopt ec_paramgen_curve:P-256 -out KEY").into());
-    }
-    let der = block(&text, "PRIVATE KEY").and_then(base64::decode);
-    let der = der.ok_or_else(|| fault(Kind::Usage, "the private key is not in PEM, form PKCS#8"))?;
-    let random = ring::rand::SystemRandom::new();
-    if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&signature::ECDSA_P256_SHA256_ASN1_SIGNING, &der, &random) {
-        let signed = pair.sign(&random, payload).map_err(|_| fault(Kind::Other, "cannot sign"))?;
-        return Ok(signed.as_ref().to_vec());
-    }
-    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der)
-        .map_err(|_| fault(Kind::Usage, "the private key is neither ECDSA P-256 nor Ed25519"))
-        .context("cannot use the private key")?;
-    Ok(pair.sign(payload).as_ref().to_vec())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,6 +249,5 @@ mod tests {
         {
             assert!(Key::parse(text.as_bytes()).is_err(), "{text}");
         }
-        assert!(signature_of(b"x", b"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----").is_err());
     }
 }

@@ -6,6 +6,7 @@ use super::folders::{Folders, OpenFolders};
 use super::{LayerStats, Limits, bad};
 use crate::base::error::{Fault, Kind as FaultKind};
 use crate::store::remove::remove_tree_at;
+use crate::sys::writeback::Writeback;
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
@@ -125,7 +126,15 @@ impl<'a> Tree<'a> {
         let mode = Mode::from_raw_mode(entry.mode & 0o777);
         let file = self.make(path, &folder, |folder, name| rustix::fs::openat(folder, name, flags, mode))?;
         match &entry.sparse {
-            None => archive.content(entry.size, &mut |piece| write_all(file.as_fd(), piece))?,
+            None => {
+                let (mut writeback, mut end) = (Writeback::default(), 0);
+                archive.content(entry.size, &mut |piece| {
+                    write_all(file.as_fd(), piece)?;
+                    end += piece.len() as u64;
+                    writeback.written(&file, end);
+                    Ok(())
+                })?;
+            }
             Some(sparse) => {
                 rustix::fs::ftruncate(&file, sparse.real_size)?;
                 for (offset, length) in &sparse.pieces {

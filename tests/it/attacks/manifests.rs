@@ -27,7 +27,7 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         id: "E4",
         what: "indexes of indexes without end (GO-2026-6597)",
-        tests: &["it pull::indexes_without_end"],
+        tests: &["it pull::indexes_without_end", "it makes::of_lists_without_end"],
         remark: "",
         weakened: &[],
     },
