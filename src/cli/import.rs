@@ -23,7 +23,8 @@ pub fn import(args: &Import, globals: &Globals) -> Result<u8> {
     if args.source == "-" && tty::is_terminal(std::io::stdin().as_fd()) {
         return Err(Fault::new(Kind::Usage, "stdin is a terminal, not an archive").hint("box import FILE").into());
     }
-    let platform = Platform::chosen(args.platform.as_deref(), args.os.as_deref(), args.arch.as_deref(), args.variant.as_deref())?;
+    let platform =
+        Platform::chosen(args.platform.as_deref(), args.os.as_deref(), args.arch.as_deref(), args.variant.as_deref())?;
     let engine = session::open(globals)?;
     let options = ImportOptions {
         source: &args.source,

@@ -68,7 +68,8 @@ pub fn run(args: Run, globals: &Globals) -> Result<u8> {
 
 /// For `--rmi`: the image goes, unless another container stands on it.
 pub fn remove_image(engine: &Engine, container: &Container) {
-    if let Err(error) = container::remove_image(engine, &container.config.image_name(), crate::image::RemoveOptions::default())
+    if let Err(error) =
+        container::remove_image(engine, &container.config.image_name(), crate::image::RemoveOptions::default())
         && kind(&error) != Kind::InUse
     {
         errors::report(&error);

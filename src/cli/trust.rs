@@ -23,9 +23,7 @@ pub fn sign(args: &Sign) -> Result<u8> {
                 passphrase: args.sign_passphrase_file.as_deref(),
                 folder: args.directory.as_deref(),
             }),
-            (None, Some(path)) => {
-                Signer::Sigstore(KeyFile { path, passphrase: args.sign_passphrase_file.as_deref() })
-            }
+            (None, Some(path)) => Signer::Sigstore(KeyFile { path, passphrase: args.sign_passphrase_file.as_deref() }),
             (None, None) => return Err(fault(Kind::Usage, "there is no key to sign with")),
         };
         for place in trust::sign_image(&access, &reference(image)?, signer, args.all)? {

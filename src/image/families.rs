@@ -1,8 +1,8 @@
 //! Images that belong together: those of one list, for several platforms, and what of them is stored.
 
+use super::Image;
 use super::find::{list, manifest};
 use super::lists::is_index;
-use super::Image;
 use crate::base::digest::Digest;
 use crate::oci::image::{DOCUMENT_LIMIT, Document};
 use crate::store::{Entry, Store};
@@ -57,7 +57,8 @@ fn members(store: &Store, images: &[Image], entry: &Entry, digest: &Digest) -> V
     let listed = store.read_blob(digest, DOCUMENT_LIMIT).and_then(|bytes| Document::parse(&bytes, None));
     if let Ok(Document::Index(index)) = listed {
         // Attestations are for no platform.
-        let rows = index.manifests.into_iter().filter(|row| row.platform.as_ref().is_none_or(|one| one.os != "unknown"));
+        let rows =
+            index.manifests.into_iter().filter(|row| row.platform.as_ref().is_none_or(|one| one.os != "unknown"));
         return rows
             .map(|row| {
                 let platform = row.platform.map(|platform| platform.to_string()).unwrap_or_default();

@@ -76,12 +76,7 @@ impl Origin {
 ///
 /// The caller is single-threaded and has entered the user's namespace. Errors: [`Kind::BadData`] for what is no
 /// archive of images or is damaged; nothing is named then.
-pub fn load(
-    store: &Store,
-    input: Option<&Path>,
-    platform: &Platform,
-    progress: &dyn Progress,
-) -> Result<Vec<Loaded>> {
+pub fn load(store: &Store, input: Option<&Path>, platform: &Platform, progress: &dyn Progress) -> Result<Vec<Loaded>> {
     let origin = match input {
         None => Origin::Stdin,
         Some(path) if path.is_dir() => Origin::Layout(path.to_path_buf()),

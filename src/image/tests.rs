@@ -197,8 +197,9 @@ fn names_come_and_go() {
     let digest = format!("one@{}", find(store, "one:1").unwrap().unwrap().manifest.digest);
     assert!(find(store, &digest).unwrap().is_some() && find(store, "one").unwrap().is_none());
     let used = |_: &Digest| vec!["web".to_owned()];
-    let go =
-        |text: &str, force, used: &dyn Fn(&Digest) -> Vec<String>| remove(store, text, RemoveOptions { force, platform: None }, used);
+    let go = |text: &str, force, used: &dyn Fn(&Digest) -> Vec<String>| {
+        remove(store, text, RemoveOptions { force, platform: None }, used)
+    };
     assert_eq!(kind(&go(prefix, false, &|_| vec![]).unwrap_err()), Kind::InUse);
     assert_eq!(go("two", false, &used).unwrap(), [Removed::Untagged("localhost/two:latest".into())]);
     let error = go("one:1", false, &used).unwrap_err();

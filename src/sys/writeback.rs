@@ -42,9 +42,8 @@ mod tests {
 
     #[test]
     fn whole_steps_are_begun() {
-        let mut file = std::fs::File::from(
-            rustix::fs::memfd_create("writeback", rustix::fs::MemfdFlags::CLOEXEC).unwrap(),
-        );
+        let mut file =
+            std::fs::File::from(rustix::fs::memfd_create("writeback", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
         let mut writeback = Writeback::default();
         file.write_all(&[7; 100]).unwrap();
         writeback.written(&file, 100);

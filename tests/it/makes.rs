@@ -3,7 +3,7 @@
 
 use crate::chunked::{files, stargz};
 use crate::env::TestEnv;
-use crate::image::{Blob, Built, Image, Packed, payload_program};
+use crate::image::{Blob, Built, Image, Packed};
 use crate::registry::Registry;
 use crate::tarball::Tar;
 use serde_json::{Value, json};
@@ -17,6 +17,19 @@ fn env_for(registry: &Registry) -> TestEnv {
     env
 }
 
+/// A container of the image has the file: it is read by a command, or copied out of an image that has none.
+#[track_caller]
+fn holds(env: &TestEnv, name: &str, file: &str, content: &[u8]) {
+    let run = env.box_(&["run", "--name", "c", "--network", "none", name, "cat", file]);
+    if run.code == 127 {
+        env.box_(&["cp", &format!("c:{file}"), "copied"]).ok();
+        assert!(std::fs::read(env.base.join("copied")).unwrap() == content, "{name}: {file}");
+    } else {
+        assert!(run.stdout == content, "{name}: {run}");
+    }
+    env.box_(&["rm", "-f", "c"]).ok();
+}
+
 /// Through every door: `name` is in the registry, its image's manifest is `manifest`, and `file` holds `content`.
 #[track_caller]
 fn goes_through(registry: &Registry, name: &str, manifest: &Blob, (file, content): (&str, &[u8])) {
@@ -24,16 +37,14 @@ fn goes_through(registry: &Registry, name: &str, manifest: &Blob, (file, content
     let digest = |env: &TestEnv, name: &str| env.box_(&["image", "inspect", "--format", "{{.Digest}}", name]).ok();
     env.box_(&["pull", "-q", name]).ok();
     assert_eq!(digest(&env, name), manifest.digest.as_str(), "{name}: pulled");
-    let out = env.box_(&["run", "--rm", "--network", "none", name, "cat", file]);
-    assert!(out.stdout == content, "{name}: {out}");
+    holds(&env, name, file, content);
     env.box_(&["tag", name, "app:saved"]).ok();
     for format in ["docker-archive", "oci-archive"] {
         env.box_(&["save", "-q", "--format", format, "-o", "saved.tar", "app:saved"]).ok();
         let other = env_for(registry);
         other.load(&env.base.join("saved.tar"));
         assert_eq!(digest(&other, "app:saved"), manifest.digest.as_str(), "{name}: {format}");
-        let out = other.box_(&["run", "--rm", "--network", "none", "app:saved", "cat", file]);
-        assert!(out.stdout == content, "{name}: {out}");
+        holds(&other, "app:saved", file, content);
     }
     env.box_(&["push", "-q", name, &registry.name("sent:1")]).ok();
     let sent = registry.manifest("sent", "1").unwrap();
@@ -85,7 +96,7 @@ fn of_a_list_in_a_list() {
     goes_through(&registry, &registry.name("app:outer"), &built.manifest, ("/word", b"inner"));
     // In a layout, too.
     let env = env_for(&registry);
-    let blobs = built.blobs().chain([&inner, &outer]);
+    let blobs = built.blobs().chain([&built.manifest, &inner, &outer]);
     crate::image::write_layout(&env.base.join("layout"), blobs, &[(&outer, "app")]);
     env.load(&env.base.join("layout"));
     assert_eq!(env.box_(&["image", "inspect", "--format", "{{.Digest}}", "app"]).ok(), built.manifest.digest.as_str());
@@ -106,7 +117,11 @@ fn of_lists_without_end() {
     let env = env_for(&registry);
     env.frugal(&["pull", "-q", &registry.name("app:20")]).fails(125).says("nested too deeply");
     let last = lists.last().unwrap();
-    crate::image::write_layout(&env.base.join("layout"), built.blobs().chain(&lists), &[(last, "app")]);
+    crate::image::write_layout(
+        &env.base.join("layout"),
+        built.blobs().chain([&built.manifest]).chain(&lists),
+        &[(last, "app")],
+    );
     env.frugal(&["load", "-q", "-i", "layout"]).fails(125).says("nested too deeply");
     assert_eq!(env.box_(&["images", "-q"]).ok(), "");
 }
@@ -128,14 +143,13 @@ fn of_estargz() {
     goes_through(&registry, &registry.name("app:1"), &manifest, (&format!("/{name}"), content));
 }
 
-/// podman writes its own zstd:chunked.
+/// podman writes its own zstd:chunked. Small files only: of large ones Debian 12's podman fails to write it.
 const CHUNKED: &str = r#"
-mkdir -p tree/bin tree/folder
-cp PAYLOAD tree/bin/payload; ln tree/bin/payload tree/bin/cat
-for i in 1 2 3 4 5 6 7 8; do head -c 20000 PAYLOAD | tail -c 10000 > tree/folder/$i; done; echo word > tree/folder/word
+mkdir -p tree/folder
+for i in 1 2 3 4 5 6 7 8; do head -c ${i}0000 $0 > tree/folder/$i; done; seq 20000 > tree/folder/word
 tar -C tree -cf tree.tar .
-pod import -q -c 'ENV PATH=/bin' tree.tar localhost/chunked >/dev/null
-pod push -q --tls-verify=false --compression-format zstd:chunked localhost/chunked REGISTRY/chunked:1
+pod import -q tree.tar localhost/chunked >/dev/null
+pod push -q --compression-format zstd:chunked localhost/chunked oci:chunked:x
 "#;
 
 #[test]
@@ -145,12 +159,19 @@ fn of_podmans_zstd_chunked() {
     if env.other("/bin/sh".as_ref()).args(&["-c", "command -v podman"]).run().code != 0 {
         skip!("podman is missing");
     }
-    let script = CHUNKED.replace("REGISTRY", &registry.host());
-    let script = script.replace("PAYLOAD", &payload_program().display().to_string());
-    env.file("script", format!("{}{script}", crate::peers::PODMAN));
+    env.file("script", format!("{}{CHUNKED}", crate::peers::PODMAN));
     env.box_(&["unshare", "bash", "script"]).ok();
-    let manifest = registry.manifest("chunked", "1").unwrap();
-    let document = String::from_utf8_lossy(&manifest.bytes).into_owned();
-    assert!(document.contains("io.github.containers.zstd-chunked.manifest-position"), "{document}");
-    goes_through(&registry, &registry.name("chunked:1"), &manifest, ("/folder/word", b"word\n"));
+    let mut manifest = None;
+    for path in std::fs::read_dir(env.base.join("chunked/blobs/sha256")).unwrap().map(|entry| entry.unwrap().path()) {
+        let blob = Blob::new("application/vnd.oci.image.manifest.v1+json", std::fs::read(path).unwrap());
+        registry.push_blob(&blob);
+        // An older podman has shorter keys.
+        if String::from_utf8_lossy(&blob.bytes).contains("zstd-chunked.manifest-position\":") {
+            manifest = Some(blob);
+        }
+    }
+    let manifest = manifest.expect("podman has written zstd:chunked");
+    registry.push_manifest("chunked", "1", &manifest);
+    let words: String = (1..=20_000).map(|number| format!("{number}\n")).collect();
+    goes_through(&registry, &registry.name("chunked:1"), &manifest, ("/folder/word", words.as_bytes()));
 }

@@ -165,7 +165,8 @@ fn one_of_several_leaves() {
 fn a_list_is_loaded_for_a_platform_and_loses_one() {
     let (_registry, env, name) = registry("386");
     env.box_(&["manifest", "create", "--all", "mine", &name]).ok();
-    let entries = |env: &TestEnv| env.box_(&["manifest", "inspect", "mine"]).json()["manifests"].as_array().unwrap().len();
+    let entries =
+        |env: &TestEnv| env.box_(&["manifest", "inspect", "mine"]).json()["manifests"].as_array().unwrap().len();
     assert_eq!(entries(&env), 2);
     env.box_(&["save", "-q", "--platform", "linux/386", "-o", "saved.tar", "mine"]).ok();
     env.box_(&["rmi", "--platform", "linux/386", "mine"]).ok();
@@ -173,8 +174,12 @@ fn a_list_is_loaded_for_a_platform_and_loses_one() {
     env.box_(&["rmi", "--platform", "linux/386", "mine"]).fails(1).says("linux/386");
     // An archive of a list: the image that was asked for comes.
     let (registry, other, name) = self::registry("386");
-    let copied = other.other("skopeo".as_ref()).args(&["--insecure-policy", "copy", "-q", "--all", "--src-tls-verify=false"])
-        .arg(format!("docker://{name}")).arg("oci:layout:app").run();
+    let copied = other
+        .other("skopeo".as_ref())
+        .args(&["--insecure-policy", "copy", "-q", "--all", "--src-tls-verify=false"])
+        .arg(format!("docker://{name}"))
+        .arg("oci:layout:app")
+        .run();
     drop(registry);
     if copied.code != 0 {
         skip!("skopeo is missing: {copied}");

@@ -110,7 +110,14 @@ impl Exporter<'_> {
         let shape = Shape { format: None, compression: Some(compression), force };
         let push = |name: &String| {
             self.progress.message(&format!("pushing {name}"));
-            let options = PushOptions { image: name, destination: None, platform: None, shape, signer: None, access: self.access };
+            let options = PushOptions {
+                image: name,
+                destination: None,
+                platform: None,
+                shape,
+                signer: None,
+                access: self.access,
+            };
             Ok((name.clone(), image::push(&self.engine.store, &options, self.progress)?.digest))
         };
         names.iter().map(push).collect()
@@ -121,7 +128,8 @@ impl Exporter<'_> {
         let names: Vec<String> = self.names.iter().map(Reference::stored_name).collect();
         // By name, so that the archive has the names.
         let images = if names.is_empty() { ids.collect() } else { names };
-        let options = SaveOptions { images: &images, platform: None, format, compression: Some(Compression::Gzip(None)) };
+        let options =
+            SaveOptions { images: &images, platform: None, format, compression: Some(Compression::Gzip(None)) };
         image::save(&self.engine.store, &options, path, self.stdout.try_clone()?, self.progress)
     }
 

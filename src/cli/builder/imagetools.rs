@@ -112,8 +112,14 @@ fn fill_and_send(
     for tag in tags {
         progress.message(&format!("Pushing {tag}"));
         let destination = format!("docker://{tag}");
-        let options =
-            PushOptions { image: list, destination: Some(&destination), platform: None, shape: Shape::default(), signer: None, access };
+        let options = PushOptions {
+            image: list,
+            destination: Some(&destination),
+            platform: None,
+            shape: Shape::default(),
+            signer: None,
+            access,
+        };
         let pushed = image::push_manifest_list(store, &options, &[], true, &progress);
         let pushed = pushed.inspect_err(|_| progress.make_room())?;
         progress.message(&format!("Digest: {}", pushed.digest));

@@ -104,7 +104,8 @@ fn pkcs8(pem: &[u8], passphrase: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec
 }
 
 fn decrypt(document: &Encrypted, passphrase: &[u8]) -> Result<Vec<u8>> {
-    let unknown = |what: &str| fault(Kind::Usage, format!("it is encrypted in an unknown way: {}", what.escape_debug()));
+    let unknown =
+        |what: &str| fault(Kind::Usage, format!("it is encrypted in an unknown way: {}", what.escape_debug()));
     let Encrypted { kdf, cipher, ciphertext } = document;
     if kdf.name != "scrypt" || cipher.name != "nacl/secretbox" {
         return Err(unknown(&format!("{} and {}", kdf.name, cipher.name)));
