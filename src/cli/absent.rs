@@ -150,7 +150,11 @@ const ABSENT: [Absent; 78] = [
     (&["quadlet"], "units of systemd are not made", "box run --restart always, then box system boot enable"),
     (&["compose"], "this release has no compose", "box builder bake builds what a compose file describes"),
     (&["connection", "context", "dial-stdio", "farm", "remote"], "box asks no server", "ssh HOST box COMMAND"),
-    (&["convert"], "layers are packed otherwise as they are pushed", "box push --compression-format zstd IMAGE oci:FOLDER"),
+    (
+        &["convert"],
+        "layers are packed otherwise as they are pushed",
+        "box push --compression-format zstd IMAGE oci:FOLDER",
+    ),
     (&["encrypt"], "images are not encrypted", "skopeo copy --encryption-key KEY"),
     (&["decrypt"], "encrypted images cannot be read", "skopeo copy --decryption-key KEY"),
     (&["plugin"], "there are no plugins", "leave it out"),
