@@ -4,6 +4,7 @@ use super::*;
 use crate::base::dirs::Dirs;
 use crate::base::error::{Kind, kind};
 use crate::base::id::ContainerId;
+use crate::oci::platform::Platform;
 use crate::registry::Access;
 use crate::store::Store;
 use std::collections::{HashMap, HashSet};
@@ -120,7 +121,7 @@ fn archives_of_docker_are_loaded() {
         ("manifest.json", list),
     ]);
     for input in [archive.clone(), gzip(&archive), zstd::bulk::compress(&archive, 1).unwrap()] {
-        let loaded = load(&scratch.store, Some(&scratch.file(&input)), &Silent).unwrap();
+        let loaded = load(&scratch.store, Some(&scratch.file(&input)), &Platform::host(), &Silent).unwrap();
         assert_eq!(loaded[0].names, ["docker.io/library/alpine:3", "quay.io/x/y:1"]);
         assert_eq!(loaded[0].id, Digest::of(&config));
     }
@@ -167,13 +168,15 @@ fn archives_that_lie_leave_nothing_named() {
     ] {
         // A store of its own: what an earlier archive had would complete a later one.
         let scratch = Scratch::new();
-        let result = load(&scratch.store, Some(&scratch.file(&archive)), &Silent);
+        let result = load(&scratch.store, Some(&scratch.file(&archive)), &Platform::host(), &Silent);
         assert!(result.is_err(), "{what}: {result:?}");
         assert!(list(&scratch.store).unwrap().is_empty(), "{what}");
         assert!(!scratch.store.has_layer(&Digest::of(&other)), "{what}");
     }
     let scratch = Scratch::new();
-    let loaded = load(&scratch.store, Some(&scratch.file(&oci(&good, &[&good, &config, &layer]))), &Silent).unwrap();
+    let loaded =
+        load(&scratch.store, Some(&scratch.file(&oci(&good, &[&good, &config, &layer]))), &Platform::host(), &Silent)
+            .unwrap();
     assert_eq!(loaded[0].names, ["localhost/x:1"]);
 }
 
@@ -188,7 +191,7 @@ fn names_come_and_go() {
         ("l.tar", &layer),
     ]);
     let store = &scratch.store;
-    load(store, Some(&scratch.file(&archive)), &Silent).unwrap();
+    load(store, Some(&scratch.file(&archive)), &Platform::host(), &Silent).unwrap();
     assert_eq!(tag(store, "one:1", "two").unwrap(), "localhost/two:latest");
     assert!(tag(store, "absent", "x").is_err() && tag(store, "two", "Bad").is_err());
     let id = find(store, "two").unwrap().unwrap().id;

@@ -39,7 +39,7 @@ fn env_for(registry: &Registry) -> TestEnv {
 }
 
 /// A registry with two versions, pushed by box.
-fn pushed() -> Registry {
+pub fn pushed() -> Registry {
     let registry = Registry::start();
     for version in [1, 2] {
         let env = env_for(&registry);

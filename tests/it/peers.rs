@@ -8,7 +8,7 @@ use crate::outcome::Outcome;
 use std::collections::HashMap;
 
 /// What begins each script: podman with a store below the test's folder.
-pub const PODMAN: &str = "set -e
+const PODMAN: &str = "set -e
 export CONTAINERS_CONF=$PWD/podman.conf XDG_RUNTIME_DIR=$PWD/podmanrun
 mkdir -p podmanrun $HOME/.config/containers/registries.d
 printf 'default-docker:\\n  lookaside: file://%s/none\\n' $PWD > $HOME/.config/containers/registries.d/default.yaml
