@@ -200,7 +200,7 @@ utjzjRVi/3z4l3oOiRrTeJUsE6oa6zTNefujxDHDnNWfG9ytRa75MegR/Q==
             let said = read(&document);
             assert!(said.contains(says), "{document}: {said}");
         }
-        let others = [("", "PKCS#8"), ("-----BEGIN ENCRYPTED PRIVATE KEY-----", "its own means")];
+        let others = [("", "PKCS#8"), ("-----BEGIN ENCRYPTED PRIVATE KEY-----", "own means")];
         for (pem, says) in others {
             let said = pkcs8(pem.as_bytes(), || Ok(Vec::new())).unwrap_err().to_string();
             assert!(said.contains(says), "{pem}: {said}");
