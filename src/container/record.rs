@@ -158,7 +158,8 @@ impl Container {
         }
         // The lock is free and nobody has written how it ended: the monitor was killed, or the host went down.
         let run = || -> Option<Run> { serde_json::from_slice(&read_if_there(&lock, LIMIT)?).ok() };
-        match run() {
+        let has_run = std::fs::metadata(&lock).is_ok_and(|meta| meta.len() > 0);
+        match has_run.then(run).flatten() {
             Some(run) => Status::Exited(lost(&run)),
             None => Status::Created,
         }
@@ -459,13 +460,7 @@ pub fn find(dirs: &Dirs, text: &str) -> Result<Container> {
 
 /// All committed containers, in no order. What a creator that was killed has left goes.
 pub fn all(dirs: &Dirs) -> Vec<Container> {
-    let known = |id: ContainerId| {
-        let container = load(dirs, &id);
-        if container.is_none() {
-            sweep(dirs, &id);
-        }
-        container
-    };
+    let known = |id: ContainerId| known(dirs, &id);
     ids(dirs).filter_map(known).collect()
 }
 
@@ -477,6 +472,15 @@ pub fn alive(dirs: &Dirs) -> Vec<(Container, Status)> {
         Some((load(dirs, &id)?, told(&lock)))
     };
     ids(dirs).filter_map(alive).collect()
+}
+
+/// The container of an id; what was never committed is removed.
+pub(super) fn known(dirs: &Dirs, id: &ContainerId) -> Option<Container> {
+    let container = load(dirs, id);
+    if container.is_none() {
+        sweep(dirs, id);
+    }
+    container
 }
 
 /// Remove a folder that nobody works on and that was never committed. It holds nothing of subordinate ids.
@@ -491,7 +495,8 @@ fn sweep(dirs: &Dirs, id: &ContainerId) {
     }
 }
 
-fn ids(dirs: &Dirs) -> impl Iterator<Item = ContainerId> {
+/// The ids that there are folders for, in no order.
+pub(super) fn ids(dirs: &Dirs) -> impl Iterator<Item = ContainerId> {
     let entries = std::fs::read_dir(dirs.containers()).into_iter().flatten().flatten();
     entries.filter_map(|entry| ContainerId::parse(entry.file_name().to_str()?))
 }
@@ -506,8 +511,9 @@ fn load(dirs: &Dirs, id: &ContainerId) -> Option<Container> {
     if rename::is_marked(&meta) {
         rename::mend(dirs, id);
     }
-    let mut bytes = Vec::with_capacity(4096);
-    file.by_ref().take(LIMIT).read_to_end(&mut bytes).ok()?;
+    // It is never written to, only replaced.
+    let mut bytes = vec![0; usize::try_from(meta.len().min(LIMIT)).ok()?];
+    file.read_exact(&mut bytes).ok()?;
     let config = serde_json::from_slice::<Config>(&bytes)
         .ok()
         .filter(|config| config.version == super::config::VERSION && config.id == *id);

@@ -15,7 +15,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags as Attr, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// What later steps need of the mounts: the file systems themselves, whatever is mounted over them.
 #[derive(Debug, Default)]
@@ -51,10 +51,23 @@ pub(super) fn mount_all(
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
         let kind = kind_of(mount);
         let tree = mapped.iter().position(|tree| tree.0 == index).map(|at| mapped.swap_remove(at).1);
-        let made = mount_one(mount, kind, root, namespaces, &mut mounted, tree).with_context(|| deed(mount));
+        let made = mount_one(mount, kind, root, namespaces, &mut mounted, tree);
+        let made = made.map_err(|error| explain(error, mount, root)).with_context(|| deed(mount));
         naming.name(|| property(index), made)?;
     }
     Ok(mounted)
+}
+
+/// A folder on a file, or a file on a folder, in words: ENOTDIR, or EINVAL of move_mount(2).
+fn explain(error: anyhow::Error, mount: &Mount, root: &Root) -> anyhow::Error {
+    let is_file = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|meta| !meta.is_dir());
+    let is_folder = |path| root.open_at(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).is_ok();
+    match error.downcast_ref::<Errno>() {
+        Some(&Errno::NOTDIR) => {}
+        Some(&Errno::INVAL) if mount.source().as_ref().is_some_and(is_file) && is_folder(mount.destination()) => {}
+        _ => return error,
+    }
+    fault(Kind::Usage, "one is a folder, and the other, or one above it, is a file")
 }
 
 fn kind_of(mount: &Mount) -> &str {

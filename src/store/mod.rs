@@ -73,7 +73,7 @@ pub use usage::disk_usage;
 
 use crate::base::digest::{Algorithm, Digest};
 use crate::base::dirs::Dirs;
-use crate::base::fs::{Durability, ensure_private_dir, replace};
+use crate::base::fs::{Durability, ensure_private_dir, replace, sync_dir};
 use crate::base::lock::{Lock, Share};
 use anyhow::{Context, Result};
 use ocidir::OciDir;
@@ -117,8 +117,15 @@ impl Store {
         let dir = std::fs::File::open(&self.dirs.data)
             .with_context(|| format!("cannot open `{}`", self.dirs.data.display()))?;
         rustix::fs::syncfs(&dir).with_context(|| format!("cannot sync `{}`", self.dirs.data.display()))?;
+        let layers = self.dirs.layers();
+        let mut unmarked = false;
         for mark in marks {
-            let _ = std::fs::remove_file(mark);
+            unmarked |= std::fs::remove_file(&mark).is_ok() && mark.starts_with(&layers);
+        }
+        // Before there is a name: a file system may keep the name and forget this (btrfs), and a mark that is back after
+        // the power was cut takes its layer along.
+        if unmarked {
+            sync_dir(&layers).with_context(|| format!("cannot sync `{}`", layers.display()))?;
         }
         Ok(())
     }
@@ -137,6 +144,11 @@ impl Store {
         // The rest of a layout, and a check that it is one.
         let layout = || -> Result<OciDir> { Ok(OciDir::ensure(Dir::open_ambient_dir(&oci, ambient_authority())?)?) };
         layout().with_context(|| format!("cannot make an OCI layout in `{}`", oci.display()))?;
+        // The index says that all of this is there. That it is synced does not mean that a folder beside it is: btrfs
+        // writes what was asked for, and nothing of what was made before.
+        for folder in [&oci.join("blobs"), &oci, &self.dirs.data] {
+            sync_dir(folder).with_context(|| format!("cannot sync `{}`", folder.display()))?;
+        }
         self.make_index()
     }
 

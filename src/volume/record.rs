@@ -20,6 +20,9 @@ const VERSION: u32 = 1;
 /// `volume.json` is smaller.
 const LIMIT: u64 = 1 << 20;
 
+/// The driver of a volume whose record cannot be read: it is listed and can be removed, but not used.
+const DAMAGED: &str = "damaged";
+
 /// What is kept of a volume.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
@@ -66,6 +69,23 @@ pub struct New {
     pub owner: (Option<u32>, Option<u32>),
 }
 
+impl Record {
+    /// Stands for one that cannot be read.
+    fn damaged(name: &str) -> Self {
+        Self {
+            version: VERSION,
+            name: name.to_owned(),
+            driver: DAMAGED.to_owned(),
+            created: 0,
+            labels: BTreeMap::new(),
+            options: BTreeMap::new(),
+            // Only such a one has a name like this.
+            anonymous: ContainerId::parse(name).is_some(),
+            owner: (None, None),
+        }
+    }
+}
+
 impl Volume {
     /// Where its files are, for a volume that has them in a folder of its own.
     pub fn data(&self) -> PathBuf {
@@ -80,8 +100,19 @@ impl Volume {
         }
     }
 
-    /// What it stands for.
+    /// Whether its record cannot be read.
+    pub fn is_damaged(&self) -> bool {
+        self.record.driver == DAMAGED
+    }
+
+    /// What it stands for. Errors: [`Kind::BadData`] if that cannot be read.
     pub fn driver(&self) -> Result<Driver> {
+        if self.is_damaged() {
+            let (name, dir) = (&self.record.name, self.dir.display());
+            let text = format!("cannot use volume `{name}`: its record `{dir}/volume.json` is damaged");
+            let keep = format!("its files: box unshare tar -C {dir}/data -cf {name}.tar .");
+            return Err(Fault::new(Kind::BadData, text).hint(keep).hint(format!("box volume rm {name}")).into());
+        }
         Driver::parse(&self.record.driver, &self.record.options)
             .with_context(|| format!("cannot use volume `{}`", self.record.name))
     }
@@ -91,7 +122,7 @@ impl Volume {
     /// Errors: [`Kind::NotFound`] if it has been removed meanwhile.
     pub fn lock(&self, share: Share) -> Result<Lock> {
         let path = self.dir.join("volume.json");
-        if path.exists() {
+        if path.exists() || self.is_damaged() {
             let lock = Lock::acquire(&path, share)?;
             if lock.is_at(&path) {
                 return Ok(lock);
@@ -256,8 +287,12 @@ pub fn find(dirs: &Dirs, text: &str) -> Result<Volume> {
 /// The volume of exactly this name.
 pub fn load(dirs: &Dirs, name: &str) -> Option<Volume> {
     let dir = dirs.volumes().join(name);
-    let record: Record = serde_json::from_slice(&read_limited(&dir.join("volume.json"), LIMIT).ok()?).ok()?;
-    (record.version == VERSION && record.name == name).then_some(Volume { record, dir })
+    let record = || serde_json::from_slice::<Record>(&read_limited(&dir.join("volume.json"), LIMIT).ok()?).ok();
+    match record().filter(|record| record.version == VERSION && record.name == name) {
+        Some(record) => Some(Volume { record, dir }),
+        // What has files is there, whatever has become of its record.
+        None => dir.join("data").is_dir().then(|| Volume { record: Record::damaged(name), dir }),
+    }
 }
 
 /// All volumes, by name.
@@ -327,6 +362,27 @@ mod tests {
         volume.remove(&dirs, lock).unwrap();
         assert_eq!(crate::base::error::kind(&again.lock(Share::Shared).unwrap_err()), Kind::NotFound);
         assert!(all(&dirs).is_empty());
+        std::fs::remove_dir_all(&dirs.data).unwrap();
+    }
+
+    #[test]
+    fn one_whose_record_is_damaged_is_listed_and_can_be_removed() {
+        let dirs = scratch();
+        for text in [Some(""), Some("{}"), Some("{\"version\":9}"), None] {
+            let record = dirs.volumes().join("v/volume.json");
+            create(&dirs, named("v")).unwrap();
+            match text {
+                Some(text) => std::fs::write(&record, text).unwrap(),
+                None => std::fs::remove_file(&record).unwrap(),
+            }
+            assert_eq!(all(&dirs).len(), 1);
+            let volume = find(&dirs, "v").unwrap();
+            assert_eq!(crate::base::error::kind(&volume.driver().unwrap_err()), Kind::BadData);
+            assert!(create(&dirs, named("v")).is_err());
+            let lock = volume.lock(Share::Exclusive).unwrap();
+            volume.remove(&dirs, lock).unwrap();
+            assert!(all(&dirs).is_empty());
+        }
         std::fs::remove_dir_all(&dirs.data).unwrap();
     }
 }

@@ -117,6 +117,7 @@ mod top;
 mod trust;
 mod tty;
 mod secrets;
+mod ssh;
 mod volumes;
 mod mapped;
 

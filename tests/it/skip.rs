@@ -13,8 +13,6 @@ const ALLOWED: &[&str] = &[
     "wants BOX_TEST_WEAKENED",
     // Minutes, and a root file system of servers.
     "wants BOX_TEST_SERVERS",
-    // Since Linux 6.19.
-    "this kernel cannot cut the power of btrfs",
 ];
 
 static COUNT: AtomicU32 = AtomicU32::new(0);

@@ -406,6 +406,16 @@ fn data_moves_through_a_pipe() {
 }
 
 #[test]
+fn a_folder_on_a_file() {
+    let env = TestEnv::with_image();
+    for mount in ["v:/data", "v:/data/below", "/etc/hostname:/etc"] {
+        env.inside(&["-v", mount], &["true"])
+            .fails(125)
+            .says("one is a folder, and the other, or one above it, is a file");
+    }
+}
+
+#[test]
 fn reload_names_what_is_gone() {
     let env = TestEnv::with_image();
     let folder = env.base.join("lent");
