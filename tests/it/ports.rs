@@ -131,6 +131,26 @@ fn the_default_network_leads_out_but_not_to_the_hosts_loopback() {
     serving.join().unwrap();
 }
 
+/// A client that leaves amid an answer is nobody else's concern: the forwarder lives, and with it their connections.
+#[test]
+fn a_client_that_leaves_takes_nobody_with_it() {
+    let env = TestEnv::with_image();
+    env.box_(&["run", "-d", "--name", "c", "-p", "127.0.0.1::80", "t", "listen", "tcp", "80"]).ok();
+    env.await_log("c", "ready");
+    let port = crate::network::host_port(&env, "c", "80/tcp");
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(b"much").unwrap();
+        // Its last word is heard before it goes with much unread: that is a broken pipe, no reset (tcp_reset in Linux).
+        stream.read_exact(&mut vec![0; 4 << 20]).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        stream.read_exact(&mut vec![0; 4 << 20]).unwrap();
+    }
+    ask(port, "x");
+    let restarts = env.box_(&["events", "--stream=false", "--filter", "event=helper_restart"]).ok();
+    assert_eq!(restarts, "");
+}
+
 /// Helpers that are killed come back, however often: the way out and the way in work again, and each is told.
 #[test]
 fn killed_helpers_come_back() {

@@ -9,7 +9,8 @@ fn text(error: std::io::Error) -> String {
     error.to_string()
 }
 
-/// `listen tcp|udp PORT [COUNT]`: say who asks (`from IP`) and send back what came, COUNT times or for ever.
+/// `listen tcp|udp PORT [COUNT]`: say who asks (`from IP`) and send back what came, COUNT times or for ever. Who asks for
+/// `much` over TCP is sent zeros until he goes.
 pub fn listen(args: &[String]) -> Code {
     let address = format!("0.0.0.0:{}", number(args, 1)?);
     let times = number(args, 2).unwrap_or(u64::MAX);
@@ -31,6 +32,10 @@ pub fn listen(args: &[String]) -> Code {
         let mut asked = vec![0; 2048];
         let length = stream.read(&mut asked).unwrap_or(0);
         let body = [format!("from {}\n", peer.ip()).as_bytes(), &asked[..length]].concat();
+        if asked.starts_with(b"much") {
+            while stream.write_all(&[0; 65536]).is_ok() {}
+            continue;
+        }
         // Enough HTTP for curl, harmless for others.
         if asked.starts_with(b"GET ") {
             let _ = write!(stream, "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());

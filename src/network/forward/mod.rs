@@ -183,7 +183,9 @@ impl Server {
         drop(null);
         let _ = rustix::process::chdir("/");
         let _ = rustix::thread::set_name(c"box-ports");
-        nix::sys::signal::SigSet::empty().thread_set_mask().context("cannot unblock signals")?;
+        // splice(2) to a socket whose other end has gone raises SIGPIPE, and has no flag against it.
+        let blocked: nix::sys::signal::SigSet = [nix::sys::signal::Signal::SIGPIPE].into_iter().collect();
+        blocked.thread_set_mask().context("cannot set the signals")?;
         let retire = Caught::these(&[nix::sys::signal::Signal::SIGTERM]).context("cannot catch signals")?;
         // Our own, to be closed one day.
         let listeners = listeners.iter().map(Listener::try_clone).collect::<Result<Vec<_>, _>>()?;
