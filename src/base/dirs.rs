@@ -75,6 +75,17 @@ impl Dirs {
         self.data.join("containers")
     }
 
+    /// `containers/<id>`, with room for the name of a file in it.
+    pub fn container(&self, id: &str) -> PathBuf {
+        // Made for each of a thousand when they are listed.
+        let mut path =
+            PathBuf::with_capacity(self.data.as_os_str().len() + "/containers//config.json".len() + id.len());
+        path.push(&self.data);
+        path.push("containers");
+        path.push(id);
+        path
+    }
+
     /// `names/`, one link a container name.
     pub fn names(&self) -> PathBuf {
         self.data.join("names")

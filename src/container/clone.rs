@@ -75,7 +75,7 @@ pub fn clone(engine: &Engine, other: &Container, request: CloneRequest, progress
     };
     let settled = mounts::settle(engine, wishes)?;
     config.mounts = settled.mounts.clone();
-    let published = (1..).find_map(|number| match publish(engine, config.clone(), false) {
+    let published = (1..).find_map(|number| match publish(engine, (*config).clone(), false) {
         Err(error)
             if request.name.is_none() && crate::base::error::kind(&error) == Kind::NameInUse && number < 1000 =>
         {

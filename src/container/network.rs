@@ -146,7 +146,7 @@ pub(super) fn namespace(engine: &Engine, config: &Config) -> Result<NetworkNames
 /// network it shares.
 pub(super) fn files_dir(engine: &Engine, dir: &Path, config: &Config) -> PathBuf {
     match &config.network {
-        NetworkMode::Container(id) => engine.dirs.containers().join(id),
+        NetworkMode::Container(id) => engine.dirs.container(id),
         _ => dir.to_path_buf(),
     }
 }

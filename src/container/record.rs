@@ -39,8 +39,8 @@ const LIMIT: u64 = 16 << 20;
 /// A container that exists.
 #[derive(Debug, Clone)]
 pub struct Container {
-    /// What was decided.
-    pub config: Config,
+    /// What was decided. On the heap, as lists of containers are sorted and grow.
+    pub config: Box<Config>,
     /// `containers/<id>`.
     pub dir: PathBuf,
     /// `$RUN/<id>`.
@@ -127,9 +127,9 @@ impl Status {
 impl Container {
     /// The container of these folders.
     pub fn new(dirs: &Dirs, config: Config) -> Self {
-        let dir = dirs.containers().join(config.id.as_str());
+        let dir = dirs.container(config.id.as_str());
         let run_dir = dirs.run.join(config.id.as_str());
-        Self { config, dir, run_dir }
+        Self { config: Box::new(config), dir, run_dir }
     }
 
     /// `containers/<id>/lock`.
@@ -388,7 +388,7 @@ pub(super) fn claim(dirs: &Dirs, container: &Container, config_path: &std::path:
 
 /// Whether this is the container's name now: a link to its config, or what its config says.
 fn is_name_of(dirs: &Dirs, name: &std::path::Path, id: &ContainerId) -> bool {
-    let path = dirs.containers().join(id.as_str()).join("config.json");
+    let path = dirs.container(id.as_str()).join("config.json");
     match (std::fs::metadata(name), std::fs::metadata(&path)) {
         (Ok(link), Ok(config)) if (link.dev(), link.ino()) == (config.dev(), config.ino()) => true,
         (_, Ok(_)) => {
@@ -400,7 +400,7 @@ fn is_name_of(dirs: &Dirs, name: &std::path::Path, id: &ContainerId) -> bool {
 
 /// A container as its config says now: somebody may have renamed or changed it since it was read.
 pub fn current(container: &Container) -> Config {
-    read_name(&container.dir.join("config.json")).unwrap_or_else(|| container.config.clone())
+    read_name(&container.dir.join("config.json")).unwrap_or_else(|| (*container.config).clone())
 }
 
 /// What a container is called now.
@@ -468,7 +468,9 @@ pub fn all(dirs: &Dirs) -> Vec<Container> {
 /// is opened once.
 pub fn alive(dirs: &Dirs) -> Vec<(Container, Status)> {
     let alive = |id: ContainerId| {
-        let lock = held(&dirs.containers().join(id.as_str()).join("lock"))?;
+        let mut path = dirs.container(id.as_str());
+        path.push("lock");
+        let lock = held(&path)?;
         Some((load(dirs, &id)?, told(&lock)))
     };
     ids(dirs).filter_map(alive).collect()
@@ -485,7 +487,7 @@ pub(super) fn known(dirs: &Dirs, id: &ContainerId) -> Option<Container> {
 
 /// Remove a folder that nobody works on and that was never committed. It holds nothing of subordinate ids.
 fn sweep(dirs: &Dirs, id: &ContainerId) {
-    let dir = dirs.containers().join(id.as_str());
+    let dir = dirs.container(id.as_str());
     let lock_path = dir.join("lock");
     if let Ok(Some(lock)) = Lock::try_acquire(&lock_path, Share::Exclusive)
         && lock.is_at(&lock_path)
@@ -503,7 +505,9 @@ pub(super) fn ids(dirs: &Dirs) -> impl Iterator<Item = ContainerId> {
 
 /// The container of an id, if it is committed: its config is linked under its name.
 fn load(dirs: &Dirs, id: &ContainerId) -> Option<Container> {
-    let mut file = std::fs::File::open(dirs.containers().join(id.as_str()).join("config.json")).ok()?;
+    let mut path = dirs.container(id.as_str());
+    path.push("config.json");
+    let file = std::fs::File::open(path).ok()?;
     let meta = file.metadata().ok()?;
     if meta.nlink() < 2 {
         return None;
@@ -513,7 +517,7 @@ fn load(dirs: &Dirs, id: &ContainerId) -> Option<Container> {
     }
     // It is never written to, only replaced.
     let mut bytes = vec![0; usize::try_from(meta.len().min(LIMIT)).ok()?];
-    file.read_exact(&mut bytes).ok()?;
+    file.read_exact_at(&mut bytes, 0).ok()?;
     let config = serde_json::from_slice::<Config>(&bytes)
         .ok()
         .filter(|config| config.version == super::config::VERSION && config.id == *id);
@@ -526,7 +530,7 @@ pub fn monitors(dirs: &Dirs) -> Vec<i32> {
     // Not by the folders in `$RUN`, which somebody may have wiped.
     ids(dirs)
         .filter_map(|id| {
-            let lock = dirs.containers().join(id.as_str()).join("lock");
+            let lock = dirs.container(id.as_str()).join("lock");
             let run: Run = serde_json::from_slice(&read_if_there(&lock, LIMIT)?).ok()?;
             is_held(&lock).then_some(run.monitor)
         })
@@ -549,7 +553,7 @@ pub fn heal(dirs: &Dirs, become_root: &mut dyn FnMut() -> Result<()>) -> Result<
 
 fn heal_one(dirs: &Dirs, id: &ContainerId, become_root: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     let run_dir = dirs.run.join(id.as_str());
-    let dir = dirs.containers().join(id.as_str());
+    let dir = dirs.container(id.as_str());
     // Made if missing: who holds it may remove, and a creator that comes too late begins anew (`begin`).
     let _lock = match Lock::try_acquire(&dir.join("lock"), Share::Exclusive) {
         Ok(Some(lock)) => lock,

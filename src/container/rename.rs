@@ -50,7 +50,7 @@ fn replace(dirs: &Dirs, container: &Container, name: &str) -> Result<()> {
     let old = dirs.names().join(&config.name);
     let next = path.with_extension("json.next");
     let _ = std::fs::remove_file(&next);
-    let renamed = Container { config: Config { name: name.to_owned(), ..config }, ..container.clone() };
+    let renamed = Container { config: Box::new(Config { name: name.to_owned(), ..config }), ..container.clone() };
     create_new(&next, &serde_json::to_vec(&renamed.config)?)?;
     mark(&next, true).and_then(|()| mark(&path, true)).context("cannot mark its config")?;
     if let Err(error) = claim(dirs, &renamed, &next) {
@@ -78,7 +78,7 @@ fn mark(path: &Path, on: bool) -> std::io::Result<()> {
 
 /// Take away what a renaming that was cut short has left, unless it is under way.
 pub(super) fn mend(dirs: &Dirs, id: &ContainerId) {
-    let dir = dirs.containers().join(id.as_str());
+    let dir = dirs.container(id.as_str());
     let Ok(Some(_lock)) = Lock::try_acquire(&dir.join("config.lock"), Share::Exclusive) else { return };
     let path = dir.join("config.json");
     if !std::fs::metadata(&path).is_ok_and(|meta| is_marked(&meta)) {

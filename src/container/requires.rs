@@ -32,7 +32,7 @@ pub(super) fn note(engine: &Engine, config: &Config) -> Result<()> {
         return Ok(());
     }
     for id in &config.life.requires {
-        let folder = engine.dirs.containers().join(id.as_str()).join(FOLDER);
+        let folder = engine.dirs.container(id.as_str()).join(FOLDER);
         std::fs::create_dir_all(&folder)
             .and_then(|()| std::fs::write(folder.join(config.id.as_str()), ""))
             .with_context(|| format!("cannot note that container {} is required", id.short()))?;

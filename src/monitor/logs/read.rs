@@ -242,6 +242,8 @@ struct Output<'a> {
     since: Option<i64>,
     until: Option<i64>,
     timestamps: bool,
+    /// All records, and only their texts.
+    plain: bool,
     /// Whether the last record of a stream did not end its line.
     begun: [bool; 2],
     /// What is not handed on yet, all of this stream: a call for each of millions of records would cost as much again.
@@ -257,6 +259,7 @@ impl<'a> Output<'a> {
             since: query.since.map(nanos),
             until: query.until.map(nanos),
             timestamps: query.timestamps,
+            plain: driver == Driver::K8sFile && query.since.or(query.until).is_none() && !query.timestamps,
             begun: [false; 2],
             text: Vec::new(),
             stream: Stream::Stdout,
@@ -277,7 +280,28 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
+    /// What comes now is of this stream.
+    fn turn_to(&mut self, stream: Stream) -> io::Result<()> {
+        if stream != self.stream {
+            self.hand_on()?;
+            self.stream = stream;
+        }
+        Ok(())
+    }
+
+    #[inline]
     fn record(&mut self, line: &[u8]) -> io::Result<Flow> {
+        if self.plain
+            && let Some((stream, text)) = record::plain(line)
+        {
+            self.turn_to(stream)?;
+            self.text.extend_from_slice(text);
+            return Ok(Flow::More);
+        }
+        self.record_in_full(line)
+    }
+
+    fn record_in_full(&mut self, line: &[u8]) -> io::Result<Flow> {
         let Some(Record { stream, text, whole, time }) = self.wanted(line) else { return Ok(Flow::More) };
         if let Some(until) = self.until
             && time_of(&time).is_some_and(|time| time > until)
@@ -285,10 +309,7 @@ impl<'a> Output<'a> {
             return Ok(Flow::Enough);
         }
         let begun = self.begun.get_mut(stream as usize).map(|begun| std::mem::replace(begun, !whole));
-        if stream != self.stream {
-            self.hand_on()?;
-            self.stream = stream;
-        }
+        self.turn_to(stream)?;
         if self.timestamps && begun == Some(false) {
             self.text.extend_from_slice(&time);
             self.text.push(b' ');

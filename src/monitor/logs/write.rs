@@ -9,10 +9,11 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
-/// Records are written when so many bytes of them have come together, or when there are no more for now.
-const BATCH: usize = 256 * 1024;
-/// Batches end where a block of the file ends: the page cache then takes it in large folios, which halves the time.
-const BLOCK: u64 = 64 * 1024;
+/// Records are written when so many bytes of them have come together, or all that was read at once.
+const BATCH: usize = 128 * 1024;
+/// What is written ends where a block of the file ends, until there is no more for now: the page cache takes whole
+/// blocks in larger folios. Still larger ones take longer to be found than they save.
+const BLOCK: u64 = 16 * 1024;
 
 /// An open log.
 ///
@@ -70,6 +71,7 @@ impl<'a> Writer<'a> {
         } else {
             self.records(stream, &[&begun, bytes].concat());
         }
+        self.put_blocks();
     }
 
     /// Nothing more comes for now: write what is held.
@@ -138,9 +140,14 @@ impl<'a> Writer<'a> {
             self.rotate();
         }
         if self.out.len() >= BATCH {
-            let end = (self.size + self.out.len() as u64) / BLOCK * BLOCK;
-            self.put((end - self.size) as usize);
+            self.put_blocks();
         }
+    }
+
+    /// Write what fills blocks.
+    fn put_blocks(&mut self) {
+        let end = (self.size + self.out.len() as u64) / BLOCK * BLOCK;
+        self.put(end.saturating_sub(self.size) as usize);
     }
 
     /// Write the first `count` bytes of what is held.
