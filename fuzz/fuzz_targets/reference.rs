@@ -10,7 +10,8 @@ fuzz_target!(|text: &str| {
         match parse(text) {
             Ok(name) => {
                 let again = Reference::parse(&name.to_string()).expect("what is written is read");
-                assert_eq!(again, name);
+                // What has no tag is written with `latest`.
+                assert_eq!(again.to_string(), name.to_string());
                 let stored = Reference::parse(&name.stored_name()).expect("what is stored is read");
                 assert_eq!(stored.repository(), name.repository());
                 assert!(!name.repository().contains("..") && !name.stored_name().contains(char::is_whitespace));

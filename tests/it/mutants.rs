@@ -1,7 +1,10 @@
-//! Parsers of options and templates against words that are nearly right: a value, or why not; never
+//! Parsers of options and templates, and of what registries say, against words that are nearly right: a value, or why not; never
 //! a panic, and never a long time. `BOX_TEST_SECONDS=300` goes on for so long; `fuzz/` has the same for a fuzzer.
 
 use boxlib::cli::template::Format;
+use boxlib::oci::manifest::Document;
+use boxlib::oci::reference::Reference;
+use boxlib::registry::challenge;
 use std::time::{Duration, Instant};
 
 #[path = "../../fuzz/parsers.rs"]
@@ -101,6 +104,45 @@ fn templates_nearly_right() {
         let text = random.mutate(&parsers::TEMPLATES);
         if let Err(error) = Format::parse(&text).and_then(|format| format.render_one(&object)) {
             assert!(!format!("{error:#}").is_empty(), "{text:?}");
+        }
+    });
+}
+
+#[test]
+fn registries_nearly_right() {
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let row = |media_type: &str| format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":7}}"#);
+    let kind = "application/vnd.oci.image";
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{kind}.manifest.v1+json","config":{},"layers":[{}],"annotations":{{"a":"b"}}}}"#,
+        row(&format!("{kind}.config.v1+json")),
+        row(&format!("{kind}.layer.v1.tar+gzip")),
+    );
+    let index = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{kind}.index.v1+json","manifests":[{{"platform":{{"os":"linux","architecture":"arm","variant":"v7"}},{}]}}"#,
+        row(&format!("{kind}.manifest.v1+json")).trim_start_matches('{'),
+    );
+    let documents = [manifest.as_str(), &index];
+    let pinned = format!("quay.io/team/app:1@{digest}");
+    let references = ["alpine", "localhost:5000/a/b:1", &pinned, "[::1]:443/x_y--z.w", "a.b/c"];
+    let challenges = [
+        r#"Bearer realm="https://a.b/token",service="a.b",scope="repository:x:pull,push""#,
+        r#"Basic realm="a\"b", Negotiate, Digest qop=auth"#,
+    ];
+    for seed in documents {
+        Document::parse(seed.as_bytes(), None).unwrap();
+    }
+    for seed in references {
+        Reference::parse(seed).unwrap();
+    }
+    rounds(3000, |random| {
+        let _ = Document::parse(random.mutate(&documents).as_bytes(), None);
+        let text = random.mutate(&challenges);
+        assert!(challenge::parse(&text).len() <= text.len() + 1, "{text:?}");
+        let text = random.mutate(&references);
+        if let Ok(reference) = Reference::parse(&text) {
+            let again = Reference::parse(&reference.stored_name()).map(|again| again.stored_name());
+            assert_eq!(again.ok(), Some(reference.stored_name()), "{text:?}");
         }
     });
 }
