@@ -77,7 +77,11 @@ pub fn remove(
         && !options.force
     {
         let fault = Fault::new(Kind::InUse, format!("image `{text}` is used by container `{}`", users.join("`, `")));
-        return Err(fault.hint(format!("remove the container first: box rm {first}")).into());
+        let remove = match first.strip_suffix(" (running)") {
+            Some(name) => format!("box rm -f {name}"),
+            None => format!("box rm {first}"),
+        };
+        return Err(fault.hint(format!("remove the container first: {remove}")).into());
     }
     let manifests = same.iter().map(|entry| entry.manifest.digest.clone()).collect();
     store.note_garbage();

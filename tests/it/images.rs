@@ -260,3 +260,15 @@ fn a_foreign_layout_is_pulled() {
     let id = env.box_(&["pull", "-q", &layout]).ok();
     assert_eq!(env.box_(&["run", "--rm", "--network", "none", id.lines().last().unwrap(), "echo", "x"]).ok(), "x");
 }
+
+#[test]
+fn who_uses_it_is_said_as_it_can_be_removed() {
+    let env = TestEnv::with_image();
+    env.box_(&["create", "--name", "idle", "t", "true"]).ok();
+    env.box_(&["rmi", "t"]).fails(2).says("used by container `idle`").hints("box rm idle");
+    env.box_(&["rm", "idle"]).ok();
+    env.background("busy", &[], &["sleep", "infinity"]);
+    let outcome = env.box_(&["rmi", "t"]);
+    outcome.fails(2).says("busy (running)");
+    assert!(outcome.err().lines().any(|line| line.ends_with("box rm -f busy")), "{outcome}");
+}
