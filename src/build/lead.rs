@@ -1,6 +1,7 @@
 //! The leader of a build: from what was asked for to what is there.
 
 use super::context::{self, Prepared};
+use super::early::{Early, Start, Waiting};
 use super::event::{Event, Observer};
 use super::plan::{self, Named, Plan, Sources};
 use super::pool::Pool;
@@ -8,6 +9,7 @@ use super::request::{BuildRequest, ContextSource, FileSource};
 use super::shared::{self, Used};
 use super::site::{ContextFolder, Known, Made, Site};
 use super::step::{Base, Op, Step, StepId};
+use super::worker::Reporter;
 use super::{Built, BuiltImage, cache_mounts, copy, finish, lint, run};
 use crate::base::digest::Digest;
 use crate::base::error::{Fault, Kind, fault};
@@ -16,12 +18,13 @@ use crate::container::request::PullPolicy;
 use crate::dockerfile::ignore::Patterns;
 use crate::dockerfile::{Dockerfile, parse};
 use crate::engine::Engine;
-use crate::image::{self, Image, Keep, PullOptions};
+use crate::image::{self, Image, PullOptions};
 use crate::oci::image::DOCUMENT_LIMIT;
 use crate::oci::platform::Platform;
 use crate::store::StepResult;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
@@ -58,13 +61,14 @@ fn lead(engine: &Engine, request: &BuildRequest, observer: &mut dyn Observer) ->
         shared: shared::read(request, &mut pool)?,
         used: Vec::new(),
         in_image: HashSet::new(),
-        read: HashSet::new(),
         caches: BTreeSet::new(),
+        late: OnceCell::new(),
     };
     let mut named = HashMap::new();
     for (name, source) in &request.contexts {
         let found = match source {
             ContextSource::Image(image) => Named::Image(image.clone()),
+            ContextSource::Layout(layout) => Named::Image(layout_image(&site, name, layout, &mut pool)?),
             other => {
                 site.contexts.push(named_context(name, other, &temp, &mut pool)?);
                 Named::Folder(site.contexts.len() - 1)
@@ -170,6 +174,25 @@ fn named_context(name: &str, source: &ContextSource, temp: &TempDir, pool: &mut 
     Ok(ContextFolder { path, name: format!("the context `{name}`"), ignore: None, ignore_file: String::new() })
 }
 
+/// Bring the image of an OCI layout here, as `PATH[:TAG]` names it: its id.
+fn layout_image(site: &Site<'_>, name: &str, layout: &str, pool: &mut Pool<'_>) -> Result<String> {
+    let deed = || format!("cannot use the context `{}`", name.escape_debug());
+    if layout.contains('@') {
+        let fault = Fault::new(Kind::Usage, "an image of a layout is chosen by its tag, not by a digest");
+        return Err(
+            anyhow::Error::from(fault.hint(format!("--build-context {name}=oci-layout://PATH:TAG"))).context(deed())
+        );
+    }
+    let (engine, access) = (site.engine, &site.request.access);
+    let reference = format!("oci:{layout}");
+    let value = pool.alone(&format!("[context {name}] load oci-layout://{layout}"), |reporter| {
+        let platform = site.request.platforms.first().cloned();
+        let options = PullOptions { reference: &reference, platform, access };
+        Ok(json!(image::pull(&engine.store, &options, &super::progress::Pulling::new(reporter))?.id.digits()))
+    });
+    serde_json::from_value(value.with_context(deed)?).with_context(deed)
+}
+
 fn folder(temp: &TempDir, name: &str) -> Result<PathBuf> {
     let path = temp.path().join(name);
     std::fs::create_dir(&path).with_context(|| format!("cannot make folder `{}`", path.display()))?;
@@ -200,7 +223,6 @@ fn one(
     }
     site.made.clear();
     site.in_image = shared::steps_of_image(&plan);
-    site.read = plan.read();
     site.caches.extend(plan.caches());
     cache_mounts::check(site)?;
     execute(site, dockerfile, &plan, pool)?;
@@ -279,20 +301,35 @@ fn execute(site: &mut Site<'_>, dockerfile: &Dockerfile, plan: &Plan, pool: &mut
     let most = site.request.jobs.filter(|jobs| *jobs > 0).unwrap_or(2 * processors.max(2));
     let mut waiting: Vec<usize> = (0..plan.steps.len()).collect();
     let mut running: HashMap<StepId, usize> = HashMap::new();
+    let mut early = Early::default();
+    // Until a command runs, all may be known, and looking ahead would be in the way.
+    let mut works = false;
     while !waiting.is_empty() || !running.is_empty() {
         // Those that can begin, in the order of the file; one whose result is known may free others.
         let mut at = 0;
         while let Some(&index) = waiting.get(at) {
             let Some(step) = plan.steps.get(index) else { break };
-            let ready = step.needs().all(|base| is_made(site, base));
+            let ready = step.needs().all(|base| site.is_made(base));
             if !ready || running.len() >= most {
                 at += 1;
                 continue;
             }
             waiting.remove(at);
-            match begin(site, StepId(index), step, pool)? {
-                Some(shown) => drop(running.insert(shown, index)),
+            match begin(site, StepId(index), step, &mut early, pool)? {
+                Some(shown) => {
+                    works |= matches!(step.op, Op::Run(_));
+                    running.insert(shown, index);
+                }
                 None => at = 0,
+            }
+        }
+        if works {
+            for &index in &waiting {
+                let (id, Some(step)) = (StepId(index), plan.steps.get(index)) else { break };
+                if running.len() + early.len() < most && early.fits(site, id, step) {
+                    let site = &*site;
+                    early.begin(id, |reporter, waiting| work(site, step, None, Some(waiting), reporter))?;
+                }
             }
         }
         if running.is_empty() {
@@ -310,39 +347,59 @@ fn execute(site: &mut Site<'_>, dockerfile: &Dockerfile, plan: &Plan, pool: &mut
             }
         }
     }
+    if early.ended {
+        // What it had.
+        crate::base::temp::reap(&site.engine.dirs, crate::base::temp::Haste::AllOfIt, &mut || Ok(()))?;
+    }
     Ok(())
 }
 
-fn is_made(site: &Site<'_>, base: &Base) -> bool {
-    match base {
-        Base::Layers { .. } => true,
-        Base::Step(step) => site.made.contains_key(step),
-    }
-}
-
-/// Begin a step; `None` if its result is known.
-fn begin(site: &mut Site<'_>, id: StepId, step: &Step, pool: &mut Pool<'_>) -> Result<Option<StepId>> {
+/// Begin a step, or let it go on that has begun early; `None` if its result is known.
+fn begin(
+    site: &mut Site<'_>,
+    id: StepId,
+    step: &Step,
+    early: &mut Early,
+    pool: &mut Pool<'_>,
+) -> Result<Option<StepId>> {
     let key = site.key(step)?;
     if let Some(key) = key.as_ref().filter(|_| !step.no_cache)
         && let Some(result) = site.result(key).filter(|result| fresh(site, result))
     {
+        early.end(id);
         pool.cached(&step.name);
         keep(site, id, step, &Known { keys: vec![key.clone()], result })?;
         return Ok(None);
     }
+    if let Base::Step(base) = &step.base
+        && let Some(base) = site.made.get(base)
+    {
+        let start = Start { base: base.clone(), key: key.clone() };
+        if let Some(shown) = early.go_on(id, &step.name, &start, pool)? {
+            return Ok(Some(shown));
+        }
+    }
     let site = &*site;
-    // Unpacked while it is written, if somebody waits for that. What comes from a stage may be there as a layer.
-    let is_new = matches!(&step.op, Op::Copy(op) if op.from.base().is_none());
-    let keep = if is_new && site.read.contains(&id) { Keep::Unpacked } else { Keep::Packed };
-    let work = move |reporter: &super::worker::Reporter| {
-        let known = match &step.op {
-            Op::Run(op) => run::run(site, step, op, key, reporter)?,
-            Op::Copy(op) => remember(site, key, copy::copy(site, step, op, keep, reporter)?)?,
-            Op::Folder(op) => remember(site, key, copy::folder(site, step, op, keep, reporter)?)?,
-        };
-        Ok(serde_json::to_value(known)?)
+    Ok(Some(pool.start(&step.name, move |reporter| work(site, step, key, None, reporter))?))
+}
+
+/// Do a step, in a worker.
+fn work(
+    site: &Site<'_>,
+    step: &Step,
+    key: Option<Digest>,
+    waiting: Option<Waiting>,
+    reporter: &Reporter,
+) -> Result<Value> {
+    let known = match &step.op {
+        Op::Run(op) => run::run(site, step, op, key, reporter)?,
+        Op::Copy(op) => {
+            let (known, told) = copy::copy(site, step, op, waiting, reporter)?;
+            remember(site, key.or(told), known)?
+        }
+        Op::Folder(op) => remember(site, key, copy::folder(site, step, op, reporter)?)?,
     };
-    Ok(Some(pool.start(&step.name, work)?))
+    Ok(serde_json::to_value(known)?)
 }
 
 /// Keep a result under the key that is found without looking at files, too.

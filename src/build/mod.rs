@@ -13,6 +13,7 @@ pub mod context;
 mod copy;
 #[cfg(test)]
 mod corpus;
+mod early;
 mod event;
 pub mod export;
 mod finish;

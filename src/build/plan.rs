@@ -21,7 +21,7 @@ use crate::oci::platform::Platform;
 use crate::registry::is_url;
 use anyhow::Result;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The time of what comes from nothing, seconds since 1970: no archive of any kind can hold an earlier one.
 pub const OLDEST: i64 = 315_532_800;
@@ -66,25 +66,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The steps whose files other steps read.
-    pub fn read(&self) -> HashSet<StepId> {
-        let mut found = HashSet::new();
-        for step in &self.steps {
-            // A linked copy does not look at what it stands on.
-            let linked = matches!(&step.op, Op::Copy(copy) if copy.link);
-            for base in step.needs().skip(usize::from(linked)) {
-                let mut base = base;
-                while let Base::Step(id) = base
-                    && found.insert(*id)
-                    && let Some(below) = self.steps.get(id.0)
-                {
-                    base = &below.base;
-                }
-            }
-        }
-        found
-    }
-
     /// The ids of the cache mounts that steps ask for.
     pub fn caches(&self) -> BTreeSet<String> {
         let runs = self.steps.iter().filter_map(|step| if let Op::Run(run) = &step.op { Some(run) } else { None });
@@ -251,7 +232,7 @@ impl Planner<'_> {
         let shown = if self.dockerfile.stages.len() == 1 { String::new() } else { format!("{name} ") };
         let state = |base, settings: Settings, scope, history, image| State {
             base,
-            settings,
+            settings: if self.request.drop_labels { settings.without_labels() } else { settings },
             scope,
             history,
             image,

@@ -72,6 +72,14 @@ impl<'a> Pool<'a> {
         Ok(step)
     }
 
+    /// Show a step that a worker has begun already.
+    pub fn adopt(&mut self, name: &str, mut worker: Worker) -> StepId {
+        let step = self.begin(name);
+        worker.began = std::time::Instant::now();
+        self.jobs.push(Job { step, worker, answer: None, cached: false });
+        step
+    }
+
     /// Do one thing in a worker, and wait for it.
     pub fn alone(&mut self, name: &str, work: impl FnOnce(&Reporter) -> Result<Value>) -> Result<Value> {
         let step = self.start(name, work)?;

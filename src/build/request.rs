@@ -28,6 +28,8 @@ pub struct BuildRequest {
     pub env: Vec<(String, String)>,
     /// `--unsetenv`.
     pub unset_env: Vec<String>,
+    /// `--inherit-labels=false`: bases lend no labels.
+    pub drop_labels: bool,
     /// `--unsetlabel`.
     pub unset_labels: Vec<String>,
     /// `--secret`.

@@ -97,6 +97,12 @@ impl Settings {
         object(self.config(), "Labels").insert(name.to_owned(), value.into());
     }
 
+    /// The same without any label.
+    pub fn without_labels(mut self) -> Self {
+        self.config().shift_remove("Labels");
+        self
+    }
+
     /// `--unsetlabel`.
     pub fn unset_label(&mut self, name: &str) {
         object(self.config(), "Labels").shift_remove(name);

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::store::StepResult;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
@@ -31,10 +32,10 @@ pub struct Site<'a> {
     pub used: Vec<Used>,
     /// The steps that the image of this platform stands on.
     pub in_image: HashSet<StepId>,
-    /// The steps whose files other steps read.
-    pub read: HashSet<StepId>,
     /// The ids of all cache mounts that steps ask for.
     pub caches: BTreeSet<String>,
+    /// In a worker that began before its base was there: the base.
+    pub late: OnceCell<Made>,
 }
 
 /// The result of a step, and the keys by which it is found.
@@ -59,7 +60,7 @@ pub struct ContextFolder {
 }
 
 /// What a step has made, with all that it stands on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
     /// By diff id, lowest first.
     pub layers: Vec<Digest>,
@@ -70,12 +71,21 @@ pub struct Made {
 }
 
 impl Site<'_> {
+    /// Whether a base is there.
+    pub fn is_made(&self, base: &Base) -> bool {
+        match base {
+            Base::Layers { .. } => true,
+            Base::Step(step) => self.made.contains_key(step),
+        }
+    }
+
     /// The layers of a base whose step has ended, and its time.
     pub fn layers(&self, base: &Base) -> Result<(Vec<Digest>, i64)> {
         match base {
             Base::Layers { layers, epoch } => Ok((layers.clone(), *epoch)),
             Base::Step(step) => {
-                let made = self.made.get(step).context("a step was begun before what it stands on")?;
+                let made = self.made.get(step).or_else(|| self.late.get());
+                let made = made.context("a step was begun before what it stands on")?;
                 Ok((made.layers.clone(), made.epoch))
             }
         }

@@ -165,12 +165,42 @@ const ABSENT: [Absent; 78] = [
     (&["machine"], "box runs where Linux does, without a machine of its own", "leave it out"),
 ];
 
+/// The same of `build` alone.
+const BUILD: [Absent; 25] = [
+    (&["--buildkit-host"], "no server builds", "leave it out"),
+    (&["--cgroupns", "--ipc", "--pid", "--uts"], "steps have a namespace of each kind of their own", "leave it out"),
+    (&["--userns", "--userns-gid-map", "--userns-gid-map-group", "--userns-uid-map", "--userns-uid-map-user"], "steps run as the image's users, in your own range of ids", "leave it out"),
+    (&["--runtime", "--runtime-flag", "--hooks-dir"], "steps run in box's own sandbox", "leave it out"),
+    (&["--compat-volumes"], "what a step changes in a volume is kept, as docker has it", "leave it out"),
+    (&["--cpp-flag"], "a Dockerfile is not preprocessed", "cpp -E Dockerfile.in | box build -f - ."),
+    (&["--created-annotation"], "nothing tells the time of a build", "--annotation org.opencontainers.image.created=TIME"),
+    (&["--cw"], "it needs hardware that keeps secrets from its owner", "leave it out"),
+    (&["--disable-compression"], "layers are not compressed here", "leave it out"),
+    (&["--identity-label"], "box puts no label of its own on images", "--label NAME=VALUE"),
+    (&["--inherit-annotations"], "annotations of the base are of the base", "--annotation NAME=VALUE"),
+    (&["--ipfs"], "images are in registries", "leave it out"),
+    (&["--layer-label"], "steps leave layers, which have no labels", "--label NAME=VALUE"),
+    (&["--logfile"], "the shell does that", "box build … 2> FILE"),
+    (&["--logsplit"], "the shell does that", "box build … 2> FILE, once for each platform"),
+    (&["--os-feature"], "an image says what its base says", "box manifest annotate --features NAME LIST IMAGE"),
+    (&["--os-version"], "an image says what its base says", "box manifest annotate --os-version VERSION LIST IMAGE"),
+    (&["--policy", "--source-policy-file"], "what may be pulled is a matter of policy.json", "box image trust set"),
+    (&["--resource"], "each limit has an option of its own", "--memory SIZE, --cpus NUMBER"),
+    (&["--sbom-image-output", "--sbom-image-purl-output"], "the document is attached to the image", "--sbom=true"),
+    (&["--sbom-merge-strategy"], "there is one scan an image", "--sbom=true"),
+    (&["--sbom-scanner-command", "--sbom-scanner-image"], "a scanner is an image of BuildKit's protocol", "--sbom=generator=IMAGE"),
+    (&["--sign-by"], "an image is signed where it goes to a registry", "box push --sign-by KEY IMAGE"),
+    (&["--stdin"], "a step that asks somebody is another each time", "--build-arg NAME=VALUE, --secret id=NAME"),
+    (&["--unsetannotation"], "annotations of the base are of the base", "leave it out"),
+];
+
 /// Why there is no such option, or no such command, and what to type; `None` for what nobody has.
 ///
 /// A name in the table is that of any command, or of the one before it.
 pub fn why(path: &str, name: &str) -> Option<(&'static str, &'static str)> {
     let full = format!("{path} {name}");
-    let found = ABSENT.iter().find(|(names, ..)| names.iter().any(|known| *known == name || *known == full));
+    let builds: &[Absent] = if path.ends_with(" build") { &BUILD } else { &[] };
+    let found = builds.iter().chain(&ABSENT).find(|(names, ..)| names.iter().any(|known| *known == name || *known == full));
     found.map(|(_, why, hint)| (*why, *hint))
 }
 
@@ -182,7 +212,7 @@ mod tests {
     fn each_has_its_message_among_the_failures() {
         let failures = include_str!("../../tests/it/golden/failures.txt");
         let tried: Vec<&str> = failures.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
-        for name in ABSENT.iter().flat_map(|(names, ..)| names.iter()) {
+        for name in ABSENT.iter().chain(&BUILD).flat_map(|(names, ..)| names.iter()) {
             let is_tried = |line: &&str| match name.strip_prefix("box ") {
                 Some(_) => line.starts_with(name),
                 None => line.split(' ').any(|word| word == *name),

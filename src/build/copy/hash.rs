@@ -91,6 +91,9 @@ pub fn hash(picture: &mut Picture<'_>, trees: &[&Tree], memory: Option<&Memory>)
     let mut left: Vec<&mut Item> = Vec::new();
     for item in picture.items.values_mut() {
         let ItemKind::File { from, digest, .. } = &mut item.kind else { continue };
+        if digest.is_some() {
+            continue;
+        }
         let known = match from {
             Content::Bytes(bytes) => Some(Digest::of(bytes)),
             Content::Tree { ours: true, .. } => None,
@@ -102,6 +105,37 @@ pub fn hash(picture: &mut Picture<'_>, trees: &[&Tree], memory: Option<&Memory>)
         }
     }
     read(left, trees)
+}
+
+/// What was read of files before it was known where they go, by their paths in the first tree.
+#[derive(Debug, Default)]
+pub struct Ahead(HashMap<PathBuf, Item>);
+
+impl Ahead {
+    /// Of a picture that was hashed.
+    pub fn of(picture: Picture<'_>) -> Self {
+        let path = |item: Item| match &item.kind {
+            ItemKind::File { from: Content::Tree { tree: 0, path, .. }, .. } => Some((path.clone(), item)),
+            _ => None,
+        };
+        Self(picture.items.into_values().filter_map(path).collect())
+    }
+
+    /// Tell a picture of the same files what is known of those that are still as they were.
+    pub fn tell(mut self, picture: &mut Picture<'_>) {
+        for item in picture.items.values_mut() {
+            let ItemKind::File { from: Content::Tree { tree: 0, path, seen, kept, .. }, digest, .. } = &mut item.kind
+            else {
+                continue;
+            };
+            let Some(known) = self.0.remove(path) else { continue };
+            if let ItemKind::File { from: Content::Tree { seen: then, kept: all, .. }, digest: found, .. } = known.kind
+                && then == *seen
+            {
+                (*kept, *digest, item.meta.records) = (all, found, known.meta.records);
+            }
+        }
+    }
 }
 
 /// Read the small files that are not here yet, several at once, so that an archive of them is written from memory.

@@ -7,6 +7,7 @@ mod select;
 mod source;
 mod write;
 
+use super::early::{self, Waiting};
 use super::shared;
 use super::site::{ContextFolder, Known, Site};
 use super::step::{Base, CopyOp, Files, FolderOp, Step};
@@ -21,6 +22,7 @@ use crate::runtime::user;
 use crate::store::{EntryMeta, StepResult};
 use anyhow::{Context, Result};
 use fetch::Fetched;
+pub use hash::Ahead;
 use hash::Memory;
 use picture::{Content, Item, ItemKind, Picture};
 use select::Selection;
@@ -28,31 +30,49 @@ use source::{Owners, Source};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// Copy files, unless it is known what that makes. The layer is kept as `keep` says.
-pub fn copy(site: &Site<'_>, step: &Step, op: &CopyOp, keep: Keep, reporter: &Reporter) -> Result<Known> {
+/// Copy files, unless it is known what that makes. With `waiting`, the base is not there
+/// yet. The step's key comes back, if that was told with the base.
+pub fn copy(
+    site: &Site<'_>,
+    step: &Step,
+    op: &CopyOp,
+    waiting: Option<Waiting>,
+    reporter: &Reporter,
+) -> Result<(Known, Option<Digest>)> {
     let temp = TempDir::new(&site.engine.dirs)?;
     own_mounts()?;
-    let base = match op.link {
-        true => None,
-        false => Some(view(site, &step.base, &temp, "base", reporter)?),
-    };
     let from = match &op.from {
         Files::Context(number) => Tree::folder(&context(site, *number)?.path)?,
         Files::Base(base) => view(site, base, &temp, "from", reporter)?,
     };
     let mut fetched = Fetched { site, op, temp: &temp, archives: Vec::new(), folders: Vec::new() };
+    let memory = matches!(op.from, Files::Context(_)).then(|| {
+        Memory::open(&site.engine.dirs.data, &format!("{}\n{:?}{}", from.path.display(), op.sources, op.dest))
+    });
+    let (ahead, key) = match waiting {
+        None => (Ahead::default(), None),
+        Some(waiting) => early::look_ahead(site, waiting, || {
+            // Owners may have names that only the base knows.
+            let op = CopyOp { chown: None, ..op.clone() };
+            let mut picture = select(site, &op, &from, None, &mut fetched, reporter)?;
+            hash::hash(&mut picture, &[&from], memory.as_ref())?;
+            Ok(Ahead::of(picture))
+        })?,
+    };
+    let base = match op.link {
+        true => None,
+        false => Some(view(site, &step.base, &temp, "base", reporter)?),
+    };
     let mut picture = select(site, op, &from, base.as_ref(), &mut fetched, reporter)?;
     let Fetched { archives, folders, .. } = fetched;
     let trees: Vec<&Tree> =
         std::iter::once(&from).chain(&archives).chain(folders.iter().map(|folder| &folder.tree)).collect();
-    let memory = matches!(op.from, Files::Context(_)).then(|| {
-        Memory::open(&site.engine.dirs.data, &format!("{}\n{:?}{}", from.path.display(), op.sources, op.dest))
-    });
+    ahead.tell(&mut picture);
     hash::hash(&mut picture, &trees, memory.as_ref())?;
     if let Some(memory) = &memory {
         let _ = memory.keep(&picture);
     }
-    finish(site, step, picture, &trees, keep, reporter)
+    Ok((finish(site, step, picture, &trees, reporter)?, key))
 }
 
 /// What a copy takes, and where it goes.
@@ -122,7 +142,6 @@ fn finish(
     step: &Step,
     mut picture: Picture<'_>,
     trees: &[&Tree],
-    keep: Keep,
     reporter: &Reporter,
 ) -> Result<Known> {
     let store = &site.engine.store;
@@ -142,7 +161,9 @@ fn finish(
     } else {
         hash::fetch_small(&mut picture, trees)?;
         let write = |out: &mut dyn std::io::Write| write::write(&picture, trees, epoch, latest, out);
-        let layer = write_layer(store, "of the files", keep, write).context("cannot write the layer of the files")?;
+        // Whoever reads its files unpacks it; mostly it has been there before.
+        let layer =
+            write_layer(store, "of the files", Keep::Packed, write).context("cannot write the layer of the files")?;
         StepResult::new(Some(layer.diff_id), picture.size(), newest, &step.name)
     };
     store.keep_result(&key, &result)?;
@@ -150,7 +171,7 @@ fn finish(
 }
 
 /// Make a working folder, unless it is there.
-pub fn folder(site: &Site<'_>, step: &Step, op: &FolderOp, keep: Keep, reporter: &Reporter) -> Result<Known> {
+pub fn folder(site: &Site<'_>, step: &Step, op: &FolderOp, reporter: &Reporter) -> Result<Known> {
     let temp = TempDir::new(&site.engine.dirs)?;
     own_mounts()?;
     let base = view(site, &step.base, &temp, "base", reporter)?;
@@ -160,7 +181,7 @@ pub fn folder(site: &Site<'_>, step: &Step, op: &FolderOp, keep: Keep, reporter:
         let user = user::resolve(&base.root, &op.user).context("cannot find the owner of the working folder")?;
         picture.make_folders(&path, (user.uid, user.gid))?;
     }
-    finish(site, step, picture, &[], keep, reporter)
+    finish(site, step, picture, &[], reporter)
 }
 
 impl Selection<'_, '_> {

@@ -120,6 +120,10 @@ pub struct Build {
     /// Leave a variable out of the image
     #[arg(long, value_name = "NAME", hide_short_help = true, help_heading = IMAGE)]
     pub unsetenv: Vec<String>,
+    /// Whether the image has the labels of what it is built on [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = GoBool, hide_possible_values = true, hide_short_help = true, help_heading = IMAGE)]
+    pub inherit_labels: Option<bool>,
     /// Leave a label out of the image
     #[arg(long, value_name = "KEY", hide_short_help = true, help_heading = IMAGE)]
     pub unsetlabel: Vec<String>,

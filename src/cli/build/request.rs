@@ -65,6 +65,7 @@ pub fn of_build(args: &Build) -> Result<BuildRequest> {
         cache_to: args.cache_to.iter().map(|text| options::cache(text, true)).collect::<Result<_>>()?,
         cache_ttl: args.cache_ttl.as_deref().map(ttl).transpose()?,
         outputs: outputs(args)?,
+        drop_labels: args.inherit_labels == Some(false),
         squash: match (args.squash_all, args.squash || args.layers == Some(false)) {
             (true, _) => Squash::All,
             (false, true) => Squash::New,

@@ -1,6 +1,7 @@
 //! What a Dockerfile, a context or a command of a step could try against the host: `reference/security.md` 1G.
 
 use super::site::{Site, is_anywhere};
+use crate::env::eventually;
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -159,6 +160,12 @@ fn a_folder_that_is_swapped_for_a_link_meanwhile_leads_nowhere_else() {
     assert_eq!(fs::read_to_string(&canary).unwrap(), "alive");
     assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
     assert!(!site.env.base.join("ctx/canary").exists());
+    // A build that failed leaves commands that were ended with it to whichever command comes next.
+    let containers = site.env.data().join("containers");
+    eventually("all containers to be gone", || {
+        site.env.box_(&["ps"]).ok();
+        fs::read_dir(&containers).is_ok_and(|mut left| left.next().is_none())
+    });
 }
 
 #[test]

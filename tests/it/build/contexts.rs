@@ -128,8 +128,19 @@ fn other_contexts_have_names() {
         assert_eq!(printed(&env), expected);
     }
     env.file("c/Dockerfile", "FROM base\nCMD [\"echo\", \"hi\"]\n");
-    env.box_(&["build", "-q", "-t", "x", "--build-context", "base=docker-image://t", "c"]).ok();
-    assert_eq!(printed(&env), "hi");
+    let digest = env.box_(&["image", "inspect", "--format", "{{.Digest}}", "t"]).ok();
+    env.box_(&["save", "-q", "--format", "oci-dir", "-o", "layout", "t"]).ok();
+    for image in ["docker-image://t", &format!("docker-image://t@{digest}"), "oci-layout://layout"] {
+        env.box_(&["build", "-q", "-t", "x", "--build-context", &format!("base={image}"), "c"]).ok();
+        assert_eq!(printed(&env), "hi", "{image}");
+    }
+    env.box_(&["build", "-q", "--build-context", &format!("base=oci-layout://layout@{digest}"), "c"])
+        .fails(125)
+        .says("chosen by its tag")
+        .hints("oci-layout://PATH:TAG");
+    env.box_(&["build", "-q", "--build-context", "base=oci-layout://nowhere", "c"])
+        .fails(125)
+        .says("cannot use the context `base`");
 }
 
 #[test]

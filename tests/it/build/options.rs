@@ -128,3 +128,36 @@ fn a_dockerfile_is_checked_and_described() {
     env.file("c/Dockerfile", "FROM t\nCMD [\"x\"]\n");
     assert_eq!(env.box_(&["build", "--check", "c"]).ok(), "Check complete, no warnings found.");
 }
+
+#[test]
+fn what_others_have_is_refused_with_the_reason() {
+    let env = TestEnv::new();
+    for (option, says, hint) in [
+        ("--userns=auto", "has no flag `--userns`: steps run as", "leave it out"),
+        ("--logfile=x", "has no flag `--logfile`: the shell does that", "box build"),
+        (
+            "--sbom-scanner-image=x",
+            "has no flag `--sbom-scanner-image`: a scanner is an image",
+            "--sbom=generator=IMAGE",
+        ),
+        ("--all-platforms", "has no flag `--all-platforms`: the store", "--platform"),
+    ] {
+        env.box_(&["build", option, "c"]).fails(125).says(says).hints(hint);
+    }
+    // It is said of builds alone.
+    let other = env.box_(&["images", "--userns=auto"]);
+    assert!(!other.fails(125).err().contains("steps run"), "{other}");
+}
+
+#[test]
+fn labels_of_the_base_can_be_left_out() {
+    let env = TestEnv::new();
+    context(&env, "FROM scratch\nLABEL old=1\nCOPY Dockerfile /\n", &[("Two", "FROM base\nLABEL new=2\n")]);
+    env.box_(&["build", "-q", "-t", "base", "c"]).ok();
+    let labels = |option: &str| {
+        env.box_(&["build", "-q", "-t", "app", "-f", "c/Two", option, "c"]).ok();
+        env.box_(&["image", "inspect", "--format", "{{.Labels}}", "app"]).ok()
+    };
+    assert_eq!(labels("--inherit-labels=false"), "map[new:2]");
+    assert_eq!(labels("--inherit-labels"), "map[new:2 old:1]");
+}
