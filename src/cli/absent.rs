@@ -169,11 +169,19 @@ const ABSENT: [Absent; 78] = [
 const BUILD: [Absent; 25] = [
     (&["--buildkit-host"], "no server builds", "leave it out"),
     (&["--cgroupns", "--ipc", "--pid", "--uts"], "steps have a namespace of each kind of their own", "leave it out"),
-    (&["--userns", "--userns-gid-map", "--userns-gid-map-group", "--userns-uid-map", "--userns-uid-map-user"], "steps run as the image's users, in your own range of ids", "leave it out"),
+    (
+        &["--userns", "--userns-gid-map", "--userns-gid-map-group", "--userns-uid-map", "--userns-uid-map-user"],
+        "steps run as the image's users, in your own range of ids",
+        "leave it out",
+    ),
     (&["--runtime", "--runtime-flag", "--hooks-dir"], "steps run in box's own sandbox", "leave it out"),
     (&["--compat-volumes"], "what a step changes in a volume is kept, as docker has it", "leave it out"),
     (&["--cpp-flag"], "a Dockerfile is not preprocessed", "cpp -E Dockerfile.in | box build -f - ."),
-    (&["--created-annotation"], "nothing tells the time of a build", "--annotation org.opencontainers.image.created=TIME"),
+    (
+        &["--created-annotation"],
+        "nothing tells the time of a build",
+        "--annotation org.opencontainers.image.created=TIME",
+    ),
     (&["--cw"], "it needs hardware that keeps secrets from its owner", "leave it out"),
     (&["--disable-compression"], "layers are not compressed here", "leave it out"),
     (&["--identity-label"], "box puts no label of its own on images", "--label NAME=VALUE"),
@@ -188,7 +196,11 @@ const BUILD: [Absent; 25] = [
     (&["--resource"], "each limit has an option of its own", "--memory SIZE, --cpus NUMBER"),
     (&["--sbom-image-output", "--sbom-image-purl-output"], "the document is attached to the image", "--sbom=true"),
     (&["--sbom-merge-strategy"], "there is one scan an image", "--sbom=true"),
-    (&["--sbom-scanner-command", "--sbom-scanner-image"], "a scanner is an image of BuildKit's protocol", "--sbom=generator=IMAGE"),
+    (
+        &["--sbom-scanner-command", "--sbom-scanner-image"],
+        "a scanner is an image of BuildKit's protocol",
+        "--sbom=generator=IMAGE",
+    ),
     (&["--sign-by"], "an image is signed where it goes to a registry", "box push --sign-by KEY IMAGE"),
     (&["--stdin"], "a step that asks somebody is another each time", "--build-arg NAME=VALUE, --secret id=NAME"),
     (&["--unsetannotation"], "annotations of the base are of the base", "leave it out"),
@@ -200,7 +212,8 @@ const BUILD: [Absent; 25] = [
 pub fn why(path: &str, name: &str) -> Option<(&'static str, &'static str)> {
     let full = format!("{path} {name}");
     let builds: &[Absent] = if path.ends_with(" build") { &BUILD } else { &[] };
-    let found = builds.iter().chain(&ABSENT).find(|(names, ..)| names.iter().any(|known| *known == name || *known == full));
+    let found =
+        builds.iter().chain(&ABSENT).find(|(names, ..)| names.iter().any(|known| *known == name || *known == full));
     found.map(|(_, why, hint)| (*why, *hint))
 }
 
