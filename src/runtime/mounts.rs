@@ -105,6 +105,7 @@ fn options_of(mount: &Mount) -> &[String] {
 fn describe(mount: &Mount, kind: &str) -> String {
     match (kind, mount.source()) {
         ("bind" | "none", Some(source)) => format!("`{}`", source.display()),
+        ("overlay", _) => "an overlay".to_owned(),
         _ => format!("a {kind}"),
     }
 }

@@ -45,7 +45,7 @@ pub fn check(args: &Check, globals: &Globals) -> Result<u8> {
         let Some((what, hint)) = records.first() else { return Ok(0) };
         return Err(Fault::new(Kind::BadData, what.clone()).hint(hint.clone()).into());
     };
-    let fault = Fault::new(Kind::BadData, format!("{} of the images in the store are damaged", left.len()));
+    let fault = Fault::new(Kind::BadData, format!("images in the store are damaged: {}", left.len()));
     let hint = if args.repair { format!("box rmi -f {first}") } else { "box system check --repair".to_owned() };
     Err(fault.hint(hint).into())
 }
