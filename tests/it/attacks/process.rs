@@ -198,8 +198,8 @@ pub const ATTACKS: &[Attack] = &[
         weakened: &[Weakening {
             without: "the cgroup that further processes are born into",
             file: "src/runtime/exec.rs",
-            from: "clone_into(target.pidfd, folder.as_ref().map(AsFd::as_fd), &mut outside, join)?",
-            to: "clone_into(target.pidfd, folder.as_ref().map(AsFd::as_fd).filter(|_| false), &mut outside, join)?",
+            from: "clone_into(cgroup, &mut outside, left.as_ref())?",
+            to: "clone_into(cgroup.filter(|_| false), &mut outside, left.as_ref())?",
             test: "it limits::root_exec_is_born_into_the_cgroup",
         }],
     },
