@@ -25,8 +25,7 @@ const MAX_CONNECTIONS: usize = 8192;
 const ACCEPT_ROUNDS: usize = 32;
 /// Fillings of a pipe that one connection may move before others have their turn.
 const PUMP_ROUNDS: usize = 8;
-/// The most that a user may have without asking (`fs.pipe-max-size`): with 256 KiB both ends are woken so much more often
-/// that a stream costs them a quarter more time.
+/// The most that a user may have without asking (`fs.pipe-max-size`): the larger, the more seldom both ends are woken.
 const PIPE_SIZE: usize = 1 << 20;
 /// Empty pipes that are kept.
 const POOL_SIZE: usize = 8;
