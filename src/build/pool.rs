@@ -97,12 +97,13 @@ impl<'a> Pool<'a> {
     /// Errors: [`Kind::Interrupted`]; all workers are ended then.
     pub fn next(&mut self) -> Result<Finished> {
         loop {
-            if let Some(at) = self.jobs.iter().position(|job| job.worker.is_over()) {
-                return Ok(self.finish(at));
-            }
+            // First: Ctrl-C ends the workers as well, and none of them has failed.
             if let Some((signal, _)) = self.caught.next() {
                 self.cancel();
                 return Err(fault(Kind::Interrupted(signal), "the build was interrupted"));
+            }
+            if let Some(at) = self.jobs.iter().position(|job| job.worker.is_over()) {
+                return Ok(self.finish(at));
             }
             let mut wait: Vec<PollFd<'_>> = vec![PollFd::new(&self.caught, PollFlags::IN)];
             let pipes = self.jobs.iter().flat_map(|job| job.worker.descriptors());
