@@ -7,7 +7,7 @@ use crate::registry::{Answer, Asked, Body, Registry, part};
 use crate::tarball::Tar;
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Bytes that do not pack.
 fn noise(seed: u32, size: usize) -> Vec<u8> {
@@ -128,17 +128,19 @@ fn of_what_was_sent_nothing_is_fetched_twice() {
     let registry = Registry::start();
     registry.push("app", "v1", &built);
     let whole: u64 = built.layers.iter().map(|blob| blob.bytes.len() as u64).sum();
-    let (blobs, sent) = (built.layers.clone(), Arc::new(AtomicU64::new(0)));
-    let counted = Arc::clone(&sent);
+    let (blobs, sent, last) = (built.layers.clone(), Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let (counted, is_last) = (Arc::clone(&sent), Arc::clone(&last));
     // A blob goes out up to some byte, and then no further: it is certain what has been sent when the blow falls.
     registry.misbehave(move |asked, seen| {
         let blob = blobs.iter().find(|blob| asked.path.ends_with(blob.digest.as_str()))?;
         let mut answer = part(asked, &blob.bytes);
         let Body::Whole(bytes) = answer.body else { return None };
         let some = noise(seen as u32 + 7, 2).iter().fold(0, |sum, byte| sum * 256 + usize::from(*byte));
-        let goes = if seen < 5 { some.min(bytes.len() - 1) } else { bytes.len() };
+        // The last time all of it comes, on a connection that goes on to serve.
+        let all = is_last.load(Ordering::Relaxed);
+        let goes = if all { bytes.len() } else { some.min(bytes.len() - 1) };
         counted.fetch_add(goes as u64, Ordering::Relaxed);
-        answer.body = Body::Stall(bytes[..goes].to_vec(), bytes.len());
+        answer.body = if all { Body::Whole(bytes) } else { Body::Stall(bytes[..goes].to_vec(), bytes.len()) };
         Some(answer)
     });
     let env = TestEnv::new();
@@ -154,6 +156,7 @@ fn of_what_was_sent_nothing_is_fetched_twice() {
         kill_all(&env);
         drop(running);
     }
+    last.store(true, Ordering::Relaxed);
     env.box_(&["pull", "-q", &name]).ok();
     assert_eq!(sent.load(Ordering::Relaxed), whole);
     assert_eq!(env.box_(&["system", "check"]).ok(), "");
